@@ -1,0 +1,31 @@
+"""pyleaky: the rectifier family, forward and backward, for NumPy and CuPy arrays.
+
+The public names and nothing else; the functions themselves are in ``_functions.pyx``.
+"""
+
+__version__ = "0.1.0"
+
+import numpy as _numpy
+
+if int(_numpy.__version__.split(".")[0]) < 2:
+    raise ImportError(f"pyleaky {__version__} needs NumPy 2.0 or newer, found NumPy {_numpy.__version__}")
+
+from ._core import show_config
+from ._functions import (
+    leaky_relu,
+    leaky_relu_backward,
+    prelu,
+    prelu_backward,
+    relu,
+    relu_backward,
+)
+
+__all__ = [
+    "leaky_relu",
+    "leaky_relu_backward",
+    "prelu",
+    "prelu_backward",
+    "relu",
+    "relu_backward",
+    "show_config",
+]

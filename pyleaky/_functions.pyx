@@ -1,0 +1,656 @@
+"""The public activations: signature, docstring, short path, choice of back end.
+
+Each function tries the short path first: an exact ndarray of a supported dtype, native, aligned and contiguous, goes
+straight to the driver.  Everything else goes through `_call`, to the row's ufunc or, when a CuPy array is among
+the arguments, to _gpu.  No formula stands here.  To add a function, copy one of its shape and name its row.
+"""
+cimport numpy as cnp
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
+from libc.stddef cimport ptrdiff_t
+
+from pyleaky._core cimport run, run_number
+
+import sys
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from pyleaky import _core
+
+cdef extern from "leaky.h":
+    enum:
+        LEAKY_relu
+        LEAKY_relu_backward
+        LEAKY_leaky_relu
+        LEAKY_leaky_relu_backward
+        LEAKY_F32
+        LEAKY_F64
+
+cnp.import_array()
+
+# Releasing the GIL costs some 50 ns, which calls below this many elements do not win back.
+cdef enum:
+    RELEASE_GIL_FROM = 16384
+
+
+# ---------------------------------------------------------------------------------------------------- short path
+
+cdef inline bint _is_plain(object value) noexcept:
+    # Exact ndarray, supported dtype, native, aligned, one contiguous block, not 0-d (which a ufunc turns into a scalar).
+    cdef cnp.ndarray array
+    cdef int typenum
+    if not cnp.PyArray_CheckExact(value):
+        return False
+    array = <cnp.ndarray>value
+    typenum = cnp.PyArray_TYPE(array)
+    return (
+        (typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE)
+        and cnp.PyArray_NDIM(array) > 0
+        and cnp.PyArray_ISBEHAVED_RO(array)
+        and (cnp.PyArray_FLAGS(array) & (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS)) != 0
+    )
+
+
+cdef inline bint _is_twin(object value, cnp.ndarray array) noexcept:
+    # A plain array of the same dtype, shape and memory order.
+    cdef cnp.ndarray other
+    cdef int k
+    if not _is_plain(value):
+        return False
+    other = <cnp.ndarray>value
+    if cnp.PyArray_TYPE(other) != cnp.PyArray_TYPE(array) or cnp.PyArray_NDIM(other) != cnp.PyArray_NDIM(array):
+        return False
+    if not (cnp.PyArray_FLAGS(other) & cnp.PyArray_FLAGS(array)
+            & (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS)):
+        return False
+    for k in range(cnp.PyArray_NDIM(array)):
+        if cnp.PyArray_DIM(other, k) != cnp.PyArray_DIM(array, k):
+            return False
+    return True
+
+
+cdef inline bint _is_apart(cnp.ndarray a, cnp.ndarray b) noexcept:
+    # The same block or none of it in common.
+    cdef char *p = <char *>cnp.PyArray_DATA(a)
+    cdef char *q = <char *>cnp.PyArray_DATA(b)
+    cdef ptrdiff_t size = cnp.PyArray_NBYTES(a)
+    return p == q or p + size <= q or q + size <= p
+
+
+cdef object _short(int row, object first, object second, object out, object number):
+    # The result, or None when the arguments are not for the short path.  second is None for rows of one array, number
+    # is None for rows without a parameter.
+    cdef cnp.ndarray a, b, y
+    cdef char *args[4]
+    cdef ptrdiff_t steps[4]
+    cdef ptrdiff_t n, size
+    cdef int k, inputs = 1, dtype
+    cdef double parameter = 0
+
+    if not _is_plain(first) or not (number is None or PyFloat_CheckExact(number)):
+        return None
+    a = <cnp.ndarray>first
+    args[0] = <char *>cnp.PyArray_DATA(a)
+    if second is not None:
+        if not _is_twin(second, a):
+            return None
+        b = <cnp.ndarray>second
+        args[1] = <char *>cnp.PyArray_DATA(b)
+        inputs = 2
+    if out is None:
+        y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a),
+                              not cnp.PyArray_IS_C_CONTIGUOUS(a))
+    else:
+        if not _is_twin(out, a):
+            return None
+        y = <cnp.ndarray>out
+        if not cnp.PyArray_ISWRITEABLE(y) or not _is_apart(a, y) or (second is not None and not _is_apart(b, y)):
+            return None
+
+    n = cnp.PyArray_SIZE(a)
+    size = cnp.PyArray_ITEMSIZE(a)
+    dtype = LEAKY_F32 if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT else LEAKY_F64
+    for k in range(4):
+        steps[k] = size
+    if number is None:
+        args[inputs] = <char *>cnp.PyArray_DATA(y)
+        if n < RELEASE_GIL_FROM:
+            run(row, dtype, args, n, steps)
+        else:
+            with nogil:
+                run(row, dtype, args, n, steps)
+    else:
+        parameter = PyFloat_AS_DOUBLE(number)
+        args[inputs + 1] = <char *>cnp.PyArray_DATA(y)
+        if n < RELEASE_GIL_FROM:
+            run_number(row, dtype, args, n, steps, parameter)
+        else:
+            with nogil:
+                run_number(row, dtype, args, n, steps, parameter)
+    return y
+
+
+# ---------------------------------------------------------------------------------------------------- everything else
+
+def _shape(value):
+    return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
+
+
+def _is_known(shape):
+    # Dask writes nan for a length that it has not computed.
+    return all(length == length for length in shape)
+
+
+def _check_dtype(argument, value):
+    dtype = getattr(value, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind not in "biu" and dtype.newbyteorder("=") not in _core.DTYPES:
+        supported = ", ".join(known.name for known in _core.DTYPES)
+        raise TypeError(f"{argument} has dtype {dtype}, expected {supported}, an integer dtype or bool")
+
+
+def _parameter(argument, value):
+    """A float for a number (which never changes the result's dtype), an array for anything that is one."""
+    if isinstance(value, (list, tuple)):
+        value = np.asarray(value)
+    is_array = hasattr(value, "__array_ufunc__") or hasattr(value, "__array__")
+    if not is_array or (isinstance(value, (np.ndarray, np.generic)) and value.ndim == 0):
+        # float() would read a number from a string and drop an imaginary part.
+        if hasattr(value, "__float__") and getattr(value, "dtype", np.dtype(float)).kind in "biufV":
+            return float(value)
+        raise TypeError(f"{argument} must be a number or an array, got {type(value).__name__}")
+    _check_dtype(argument, value)
+    return value
+
+
+def _back_end(operands):
+    """None for NumPy and whatever it knows; the module _gpu when a CuPy array is among the arguments."""
+    cupy = sys.modules.get("cupy")
+    array = getattr(cupy, "ndarray", None)
+    if array is None or not any(isinstance(value, array) for _, value in operands):
+        return None
+    on_gpu = next(argument for argument, value in operands if isinstance(value, array))
+    for argument, value in operands:
+        if not isinstance(value, (array, float, int, np.generic, type(None))) and np.shape(value) != ():
+            kind = type(value)
+            raise TypeError(
+                f"{on_gpu} is a cupy.ndarray, but {argument} is a {kind.__module__}.{kind.__qualname__}; "
+                "move one of them with cupy.asarray or cupy.asnumpy"
+            )
+    from pyleaky import _gpu
+
+    return _gpu
+
+
+def _check_broadcast(argument, parameter, x_shape):
+    shape = _shape(parameter)
+    if _is_known(x_shape) and _is_known(shape):
+        try:
+            return np.broadcast_shapes(shape, x_shape)
+        except ValueError:
+            raise ValueError(f"{argument} has shape {shape}, which does not broadcast with x of shape {x_shape}") from None
+
+
+def _call(name, operands, out=None, where=True, dtype=None):
+    """Run a row on any operands: (argument's name, value) in the row's order, a parameter last."""
+    row = _core.ROWS[name]
+    back_end = _back_end([*operands, ("out", out), ("where", where)])
+    values = [value for _, value in operands]
+    if row.parameters:
+        argument, parameter = operands[-1]
+        values[-1] = _parameter(argument, parameter)
+        if not isinstance(values[-1], float):
+            _check_broadcast(argument, values[-1], _shape(values[-2]))
+    for argument, value in operands:
+        _check_dtype(argument, value)
+    if back_end is not None:
+        return back_end.call(name, values, out, where, dtype)
+
+    # Only what was given is passed on: containers understand out, where and dtype to different degrees.
+    options = {}
+    if out is not None:
+        options["out"] = out
+    if where is not True:
+        options["where"] = where
+    if dtype is not None:
+        options["dtype"] = dtype
+    # The kernels raise no floating-point warning; the casts that NumPy makes around them shall not either.
+    with np.errstate(all="ignore"):
+        try:
+            return getattr(_core, name)(*values, **options)
+        except TypeError:
+            # Lists show their dtype only once they are arrays.
+            for argument, value in operands:
+                if isinstance(value, (list, tuple, str, bytes, complex, type(None))) or type(value) is object:
+                    _check_dtype(argument, np.asarray(value))
+            raise
+
+
+def _backward(name, grad, x, output, parameter=None, out=None):
+    """Check what every backward function asks for and run its row; parameter is (argument's name, value) or None."""
+    if (x is None) == (output is None):
+        raise TypeError(f"{name} takes exactly one of x and output, got {'neither' if x is None else 'both'}")
+    argument, given = ("x", x) if output is None else ("output", output)
+    if parameter is not None:
+        parameter = parameter[0], _parameter(*parameter)
+        if output is not None and not isinstance(parameter[1], float):
+            raise ValueError(f"with output, {parameter[0]} must be a number, got an array of shape {_shape(parameter[1])}")
+        if output is not None and not parameter[1] >= 0:
+            raise ValueError(f"with output, {parameter[0]} must be at least 0 (the sign of x is lost below), got {parameter[1]}")
+    grad_shape, shape = _shape(grad), _shape(given)
+    if grad_shape != shape and _is_known(grad_shape + shape):
+        raise ValueError(f"grad has shape {grad_shape}, {argument} has shape {shape}; they must be equal")
+    operands = [("grad", grad), (argument, given)]
+    if parameter is not None:
+        if not isinstance(parameter[1], float) and _check_broadcast(*parameter, shape) not in (shape, None):
+            raise ValueError(f"{parameter[0]} has shape {_shape(parameter[1])}, which does not broadcast to x's shape {shape}")
+        operands.append(parameter)
+    return _call(name, operands, out)
+
+
+def _lay(weight, x, axis):
+    """`weight` so that it broadcasts against `x`, and the order of its axes there (None without `axis`)."""
+    weight = _parameter("weight", weight)
+    shape = _shape(x)
+    axes = None if axis is None else normalize_axis_tuple(axis, len(shape), "axis")
+    if isinstance(weight, float) or _shape(weight) == ():
+        return weight, None
+    if axes is None:
+        if weight.ndim == 1 and weight.shape[0] > 1 and len(shape) > 2:
+            raise ValueError(
+                f"weight has shape {weight.shape} and x has {len(shape)} dimensions: "
+                "say which one it belongs to (axis=1 for channels first, axis=-1 for channels last)"
+            )
+        return weight, None
+    if weight.ndim != len(axes):
+        raise ValueError(f"weight has shape {weight.shape}, but axis names {len(axes)} of x's dimensions")
+    laid = [1] * len(shape)
+    for length, k in zip(weight.shape, axes):
+        if length not in (1, shape[k]):
+            raise ValueError(f"weight has shape {weight.shape}, but x has {shape[k]} elements along axis {k}")
+        laid[k] = length
+    order = sorted(range(len(axes)), key=axes.__getitem__)
+    if not hasattr(weight, "reshape"):
+        weight = np.asarray(weight)
+    return weight.transpose(order).reshape(laid), order
+
+
+# ---------------------------------------------------------------------------------------------------- the functions
+
+def relu(x, *, out=None, where=True, dtype=None):
+    """
+    Rectified linear unit, element by element.
+
+    .. math:: y = 0 \\text{ if } x < 0, \\text{ else } x
+
+    Parameters
+    ----------
+    x : array_like
+        Input of any shape: float32, float64, integers or bool.
+    out : ndarray, optional
+        Where the result is stored, as in `numpy.exp`; `x` itself for an in-place call.
+    where : array_like of bool, optional
+        Where to compute, as in `numpy.exp`.
+    dtype : dtype, optional
+        The dtype to compute in, as in `numpy.exp`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Same shape, memory order and container as `x`; float32 for float32, otherwise float64.
+
+    Raises
+    ------
+    TypeError
+        If the dtype of `x` is complex, object, a string or a date, or if NumPy and CuPy arrays are mixed.
+
+    See Also
+    --------
+    relu_backward, leaky_relu
+
+    Notes
+    -----
+    NaN and -0.0 pass through, -inf gives 0.
+
+    References
+    ----------
+    V. Nair and G. E. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> pyleaky.relu(np.array([-2.0, 0.0, 3.0]))
+    array([0., 0., 3.])
+    """
+    if where is True and dtype is None:
+        y = _short(LEAKY_relu, x, None, out, None)
+        if y is not None:
+            return y
+    return _call("relu", [("x", x)], out, where, dtype)
+
+
+def relu_backward(grad, x=None, *, output=None, out=None):
+    """
+    Gradient of `relu` with respect to its input.
+
+    .. math:: dx = grad \\text{ if } x > 0, \\text{ else } 0
+
+    Parameters
+    ----------
+    grad : array_like
+        Gradient of the loss with respect to the output.
+    x : array_like
+        What `relu` was given; same shape as `grad`.
+    output : array_like
+        What `relu` returned, instead of `x`; exactly one of the two is needed.
+    out : ndarray, optional
+        Where the result is stored; may be `grad` or `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Gradient of the loss with respect to `x`, same shape.
+
+    Raises
+    ------
+    TypeError
+        If neither or both of `x` and `output` are given, or for an unsupported dtype.
+    ValueError
+        If the shapes differ.
+
+    See Also
+    --------
+    relu
+
+    Notes
+    -----
+    The derivative at 0 and at NaN is 0, and where it is 0 the result is 0 even for an infinite or NaN `grad`.
+
+    References
+    ----------
+    V. Nair and G. E. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> pyleaky.relu_backward(np.array([5.0, 5.0, 5.0]), np.array([-2.0, 0.0, 3.0]))
+    array([0., 0., 5.])
+    """
+    if (x is None) != (output is None):
+        y = _short(LEAKY_relu_backward, grad, x if output is None else output, out, None)
+        if y is not None:
+            return y
+    return _backward("relu_backward", grad, x, output, out=out)
+
+
+def leaky_relu(x, negative_slope=0.01, *, out=None, where=True, dtype=None):
+    """
+    Leaky rectified linear unit, element by element.
+
+    .. math:: y = x \\text{ if } x > 0, \\text{ else } negative\\_slope \\cdot x
+
+    Parameters
+    ----------
+    x : array_like
+        Input of any shape: float32, float64, integers or bool.
+    negative_slope : float or array_like, optional
+        Slope for x <= 0.  A number never changes the result's dtype and is rounded to it once; an array broadcasts
+        against `x`.  Any value is allowed, negative, above 1 and NaN included.
+    out : ndarray, optional
+        Where the result is stored, as in `numpy.exp`; `x` itself for an in-place call.
+    where : array_like of bool, optional
+        Where to compute, as in `numpy.exp`.
+    dtype : dtype, optional
+        The dtype to compute in, as in `numpy.exp`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Same shape, memory order and container as `x`; float32 for float32, otherwise float64.
+
+    Raises
+    ------
+    TypeError
+        If the dtype of `x` is complex, object, a string or a date, if `negative_slope` is neither a number nor an
+        array, or if NumPy and CuPy arrays are mixed.
+    ValueError
+        If an array of slopes does not broadcast with `x`.
+
+    See Also
+    --------
+    leaky_relu_backward, prelu
+
+    Notes
+    -----
+    The result is the one multiplication, correctly rounded: equal bits on every CPU and layout.  0, -0.0 and
+    NaN take the negative branch, so -inf with slope 0 is NaN.
+
+    References
+    ----------
+    A. L. Maas, A. Y. Hannun and A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic models",
+    ICML 2013.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> pyleaky.leaky_relu(np.array([-2.0, 0.0, 3.0]), 0.1)
+    array([-0.2,  0. ,  3. ])
+    """
+    if where is True and dtype is None:
+        y = _short(LEAKY_leaky_relu, x, None, out, negative_slope)
+        if y is not None:
+            return y
+    return _call("leaky_relu", [("x", x), ("negative_slope", negative_slope)], out, where, dtype)
+
+
+def leaky_relu_backward(grad, x=None, negative_slope=0.01, *, output=None, out=None):
+    """
+    Gradient of `leaky_relu` with respect to its input.
+
+    .. math:: dx = grad \\text{ if } x > 0, \\text{ else } negative\\_slope \\cdot grad
+
+    Parameters
+    ----------
+    grad : array_like
+        Gradient of the loss with respect to the output.
+    x : array_like
+        What `leaky_relu` was given; same shape as `grad`.
+    negative_slope : float or array_like, optional
+        The slope that `leaky_relu` was given.
+    output : array_like
+        What `leaky_relu` returned, instead of `x`; exactly one of the two is needed.  The slope must then be
+        a number and at least 0, so that the output has the sign of `x`.
+    out : ndarray, optional
+        Where the result is stored; may be `grad` or `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Gradient of the loss with respect to `x`, same shape.
+
+    Raises
+    ------
+    TypeError
+        If neither or both of `x` and `output` are given, if `negative_slope` is neither a number nor an array, or for
+        an unsupported dtype.
+    ValueError
+        If the shapes differ, or if `output` is given with a negative, NaN or array slope.
+
+    See Also
+    --------
+    leaky_relu
+
+    Notes
+    -----
+    The derivative at 0 is the slope.
+
+    References
+    ----------
+    A. L. Maas, A. Y. Hannun and A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic models",
+    ICML 2013.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x = np.array([-2.0, 0.0, 3.0])
+    >>> pyleaky.leaky_relu_backward(np.ones(3), x, 0.1)
+    array([0.1, 0.1, 1. ])
+    >>> y = pyleaky.leaky_relu(x, 0.1, out=x)  # x is gone, its output is enough
+    >>> pyleaky.leaky_relu_backward(np.ones(3), output=y, negative_slope=0.1)
+    array([0.1, 0.1, 1. ])
+    """
+    if output is None:
+        if x is not None:
+            y = _short(LEAKY_leaky_relu_backward, grad, x, out, negative_slope)
+            if y is not None:
+                return y
+    elif x is None and PyFloat_CheckExact(negative_slope) and PyFloat_AS_DOUBLE(negative_slope) >= 0:
+        y = _short(LEAKY_leaky_relu_backward, grad, output, out, negative_slope)
+        if y is not None:
+            return y
+    return _backward("leaky_relu_backward", grad, x, output, ("negative_slope", negative_slope), out)
+
+
+def prelu(x, weight, *, axis=None, out=None, where=True, dtype=None):
+    """
+    Parametric rectified linear unit: a leaky ReLU whose slope is learned.
+
+    .. math:: y = x \\text{ if } x > 0, \\text{ else } weight \\cdot x
+
+    Parameters
+    ----------
+    x : array_like
+        Input of any shape: float32, float64, integers or bool.
+    weight : float or array_like
+        The slopes: one number, an array that broadcasts against `x`, or with `axis` one slope per index of those axes.
+    axis : int or tuple of int, optional
+        The axes of `x` that the axes of `weight` belong to, in order: ``axis=1`` for channels first, ``axis=-1``
+        for channels last.
+    out : ndarray, optional
+        Where the result is stored, as in `numpy.exp`; `x` itself for an in-place call.
+    where : array_like of bool, optional
+        Where to compute, as in `numpy.exp`.
+    dtype : dtype, optional
+        The dtype to compute in, as in `numpy.exp`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Same shape, memory order and container as `x`.
+
+    Raises
+    ------
+    TypeError
+        As `leaky_relu`.
+    ValueError
+        If `weight` does not fit `axis` or does not broadcast, if `axis` is out of range or repeated, or if a weight of
+        one dimension meets an `x` of more than two without `axis`.
+
+    See Also
+    --------
+    prelu_backward, leaky_relu
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers: surpassing human-level performance on ImageNet
+    classification", ICCV 2015.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x = -np.ones((1, 2, 1, 3))
+    >>> pyleaky.prelu(x, np.array([0.1, 0.5]), axis=1)
+    array([[[[-0.1, -0.1, -0.1]],
+    <BLANKLINE>
+            [[-0.5, -0.5, -0.5]]]])
+    """
+    if where is True and dtype is None and axis is None:
+        y = _short(LEAKY_leaky_relu, x, None, out, weight) if PyFloat_CheckExact(weight) else None
+        if y is not None:
+            return y
+    _back_end([("x", x), ("weight", weight)])
+    laid, _ = _lay(weight, x, axis)
+    return _call("leaky_relu", [("x", x), ("weight", laid)], out, where, dtype)
+
+
+def prelu_backward(grad, x, weight, *, axis=None):
+    """
+    Gradients of `prelu` with respect to its input and its weight.
+
+    .. math::
+        dx = grad \\text{ if } x > 0, \\text{ else } weight \\cdot grad, \\qquad
+        dweight = \\sum (0 \\text{ if } x > 0, \\text{ else } grad \\cdot x)
+
+    where the sum is over all elements that share a weight.
+
+    Parameters
+    ----------
+    grad : array_like
+        Gradient of the loss with respect to the output.
+    x : array_like
+        What `prelu` was given; same shape as `grad`.
+    weight : float or array_like
+        What `prelu` was given.
+    axis : int or tuple of int, optional
+        What `prelu` was given.
+
+    Returns
+    -------
+    dx : ndarray or scalar
+        Gradient of the loss with respect to `x`, same shape.
+    dweight : ndarray or scalar
+        Gradient of the loss with respect to `weight`, same shape.  The products and their sum are in float64; the
+        result has the dtype of `weight`, or that of `dx` where `weight` is a number or an array of integers.
+
+    Raises
+    ------
+    TypeError
+        As `leaky_relu`.
+    ValueError
+        As `prelu`, and if the shapes of `grad` and `x` differ or `weight` would enlarge `x`.
+
+    See Also
+    --------
+    prelu
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers: surpassing human-level performance on ImageNet
+    classification", ICCV 2015.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x = np.array([[-1.0, 2.0], [-3.0, -4.0]])
+    >>> dx, dweight = pyleaky.prelu_backward(np.ones((2, 2)), x, np.array([0.1, 0.5]))
+    >>> dx
+    array([[0.1, 1. ],
+           [0.1, 0.5]])
+    >>> dweight
+    array([-4., -4.])
+    """
+    back_end = _back_end([("grad", grad), ("x", x), ("weight", weight)])
+    laid, order = _lay(weight, x, axis)
+    dx = _backward("leaky_relu_backward", grad, x, None, ("weight", laid))
+    number = isinstance(laid, float)
+    shape, laid_shape = _shape(x), () if number else _shape(laid)
+    missing = len(shape) - len(laid_shape)
+    summed = tuple(k for k in range(len(shape)) if k < missing or (laid_shape[k - missing] == 1 != shape[k]))
+    dtype = getattr(laid, "dtype", dx.dtype)
+    if dtype not in _core.DTYPES:
+        dtype = dx.dtype
+
+    if back_end is not None:
+        total = back_end.sum_weight_grad(grad, x, summed, dtype)
+    elif summed or number:
+        with np.errstate(all="ignore"):
+            products = _call("prelu_weight_grad", [("grad", grad), ("x", x)], dtype=np.float64)
+            total = np.sum(products, axis=summed if len(summed) < len(shape) else None)
+            total = total.astype(dtype)
+    else:
+        total = _call("prelu_weight_grad", [("grad", grad), ("x", x)], dtype=dtype)
+    if number:
+        return dx, total
+    if order is not None:
+        kept = [laid_shape[k] for k in sorted(normalize_axis_tuple(axis, len(shape)))]
+        total = total.reshape(kept).transpose(sorted(range(len(order)), key=order.__getitem__))
+    return dx, total.reshape(_shape(weight))

@@ -1,0 +1,98 @@
+"""Builds the three extensions; everything that is only metadata is in pyproject.toml.
+
+One flag list serves all sources, at the baseline of the ABI: src/kernels.c raises the ISA by itself.  The typed-memoryview
+layer (kernels.pyx, .pxd, .pyi) is written here from its templates, once per row of src/activations.h.
+"""
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
+
+try:
+    import numpy as np
+    from Cython import Tempita
+    from Cython.Build import cythonize
+except ImportError as error:
+    sys.exit(f"pyleaky needs Cython >= 3.1 and NumPy >= 2.0 to be built, and {error.name} is not installed")
+
+if int(np.__version__.split(".")[0]) < 2:
+    sys.exit(f"pyleaky needs NumPy >= 2.0 to be built, found NumPy {np.__version__}")
+
+HERE = Path(__file__).parent
+SOURCES = ["src/kernels.c", "src/dispatch.c", "src/driver.c"]
+MSVC = os.name == "nt"
+FLAGS = [] if MSVC else ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra"]
+# Cython's own output trips over two of the warnings.
+CYTHON_FLAGS = [] if MSVC else ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+
+
+class Row(NamedTuple):
+    name: str
+    arrays: list[str]
+    parameters: list[str]
+
+    def signature(self, array, number):
+        """The inputs as they are declared, with $ for the name."""
+        return ", ".join(
+            [array.replace("$", name) for name in self.arrays] + [number.replace("$", name) for name in self.parameters]
+        )
+
+
+def rows():
+    table = (HERE / "src/activations.h").read_text()
+    for name, _, parameters, inputs in re.findall(r"^    ROW\((\w+), (\d), (\d), \(([\w, ]+)\)", table, re.MULTILINE):
+        names = inputs.split(", ")
+        arrays = len(names) - int(parameters)
+        yield Row(name, names[:arrays], names[arrays:])
+
+
+def write_kernels():
+    words = {"rows": list(rows()), "dtypes": [("f32", "float"), ("f64", "double")]}
+    for suffix in ("pyx", "pxd", "pyi"):
+        target = HERE / f"pyleaky/kernels.{suffix}"
+        text = Tempita.sub(target.with_suffix(f".{suffix}.in").read_text(), **words)
+        if not target.exists() or target.read_text() != text:
+            target.write_text(text)
+
+
+class build_ext_with_compiler_check(build_ext):
+    def build_extensions(self):
+        command = getattr(self.compiler, "compiler", None)
+        if command and not shutil.which(command[0]):
+            raise CompileError(
+                f"pyleaky needs a C11 compiler (GCC 8 or newer, Clang 7 or newer), and {command[0]!r} was not found; "
+                "install one or name it in the environment variable CC"
+            )
+        super().build_extensions()
+
+
+def extension(name, sources):
+    return Extension(
+        f"pyleaky.{name}",
+        [f"pyleaky/{name}.pyx", *sources],
+        depends=[str(path.relative_to(HERE)) for path in (HERE / "src").iterdir()],
+        include_dirs=["src", np.get_include()],
+        define_macros=[
+            ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+            ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
+        ],
+        extra_compile_args=[*FLAGS, *CYTHON_FLAGS],
+    )
+
+
+write_kernels()
+setup(
+    ext_modules=cythonize(
+        [extension("_core", SOURCES), extension("_functions", []), extension("kernels", [])],
+        build_dir="build",
+        compiler_directives={"language_level": 3},
+    ),
+    cmdclass={"build_ext": build_ext_with_compiler_check},
+)

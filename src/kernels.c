@@ -1,0 +1,196 @@
+/* Every kernel: enters each ISA's target region in turn and compiles the vocabulary and the loops there, once per
+ * dtype.  The flags are the same for all sources and stay at the ABI's baseline; only the regions raise the ISA.  To add
+ * an ISA, add its simd_*.h, a region, a row in leaky_kernel_tables and its detection in dispatch.c. */
+#include "leaky.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__FAST_MATH__)
+#error "fast-math changes results; compile without it"
+#endif
+#if defined(__AVX__)
+#error "compile for the baseline (no -march=native); AVX2 and AVX-512 are chosen at run time"
+#endif
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define LEAKY_X86 1
+#include <immintrin.h>
+#endif
+#if defined(__aarch64__) && defined(__GNUC__)
+#define LEAKY_ARM 1
+#include <arm_neon.h>
+#endif
+
+#if defined(__GNUC__)
+#define LEAKY_WORD static inline __attribute__((always_inline, unused))
+#else
+#define LEAKY_WORD static inline
+#endif
+
+#define LEAKY_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define LEAKY_TARGET(isa) LEAKY_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
+#define LEAKY_TARGET_END LEAKY_PRAGMA(clang attribute pop)
+#else
+#define LEAKY_TARGET(isa) LEAKY_PRAGMA(GCC push_options) LEAKY_PRAGMA(GCC target(isa))
+#define LEAKY_TARGET_END LEAKY_PRAGMA(GCC pop_options)
+#endif
+
+/* V(v_mul) is v_mul_f32x8 while LEAKY_LANES is f32x8. */
+#define LEAKY_PASTE_(word, lanes) word##_##lanes
+#define LEAKY_PASTE(word, lanes) LEAKY_PASTE_(word, lanes)
+#define V(word) LEAKY_PASTE(word, LEAKY_LANES)
+
+#define v_t V(v_t)
+#define m_t V(m_t)
+#define v_set V(v_set)
+#define v_load V(v_load)
+#define v_load_some V(v_load_some)
+#define v_store V(v_store)
+#define v_store_some V(v_store_some)
+#define v_first V(v_first)
+#define v_gt V(v_gt)
+#define v_lt V(v_lt)
+#define v_select V(v_select)
+#define v_mul V(v_mul)
+
+#define LEAKY_BIND_1(p) p = in[0]
+#define LEAKY_BIND_2(p, q) p = in[0], q = in[1]
+#define LEAKY_BIND_3(p, q, r) p = in[0], q = in[1], r = in[2]
+
+/* From this many vectors on, the partial vector that aligns the output costs less than the stores that it keeps from
+ * crossing cache lines. */
+#define LEAKY_ALIGN_FROM 16
+
+/* Elements that are gathered at a time for a strided operand: large enough to hide the loop around them, small enough that the
+ * buffers of all operands stay in the first-level cache. */
+#define LEAKY_BLOCK 256
+
+typedef void leaky_contiguous(char **args, ptrdiff_t n);
+
+static void leaky_copy(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t size, ptrdiff_t n)
+{
+    if (size == 4)
+        for (ptrdiff_t i = 0; i < n; i++)
+            memcpy(to + i * to_step, from + i * from_step, 4);
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            memcpy(to + i * to_step, from + i * from_step, 8);
+}
+
+/* Whether writing out[i] can change what a later element reads.  Equal pointers and steps are safe as long as the
+ * elements themselves lie apart. */
+static int leaky_interferes(const char *in, ptrdiff_t in_step, const char *out, ptrdiff_t out_step, ptrdiff_t size,
+                            ptrdiff_t n)
+{
+    if (in == out && in_step == out_step && (out_step >= size || out_step <= -size))
+        return 0;
+    const uintptr_t in_end = (uintptr_t)in + (uintptr_t)((n - 1) * in_step);
+    const uintptr_t out_end = (uintptr_t)out + (uintptr_t)((n - 1) * out_step);
+    const uintptr_t in_low = in_step < 0 ? in_end : (uintptr_t)in, in_high = in_step < 0 ? (uintptr_t)in : in_end;
+    const uintptr_t out_low = out_step < 0 ? out_end : (uintptr_t)out,
+                    out_high = out_step < 0 ? (uintptr_t)out : out_end;
+    return in_low < out_high + (uintptr_t)size && out_low < in_high + (uintptr_t)size;
+}
+
+/* Brings any steps and overlaps to the contiguous loops: directly, with numbers for parameters, or block by block through
+ * buffers, so that the layout never changes which code computes an element.  Where the output interferes with
+ * an input (as in ufunc.reduce and .accumulate), a block is one element. */
+static void leaky_walk(leaky_contiguous *arrays_loop, leaky_contiguous *numbers_loop, int inputs, int parameters,
+                       ptrdiff_t size, char **args, ptrdiff_t n, const ptrdiff_t *steps)
+{
+    const ptrdiff_t out_step = steps[inputs];
+    int contiguous = out_step == size, numbers = 0, interferes = 0;
+
+    if (n <= 0)
+        return;
+    for (int k = 0; k < inputs; k++) {
+        contiguous &= steps[k] == size || (steps[k] == 0 && k >= inputs - parameters);
+        numbers += steps[k] == 0 && k >= inputs - parameters;
+        interferes |= leaky_interferes(args[k], steps[k], args[inputs], out_step, size, n);
+    }
+    interferes |= n > 1 && out_step < size && out_step > -size;
+    if (contiguous && !interferes && numbers == parameters) {
+        numbers_loop(args, n);
+        return;
+    }
+    if (contiguous && !interferes && numbers == 0) {
+        arrays_loop(args, n);
+        return;
+    }
+
+    char buffers[LEAKY_MAX_INPUTS + 1][LEAKY_BLOCK * sizeof(double)];
+    const ptrdiff_t block = interferes ? 1 : LEAKY_BLOCK;
+    for (ptrdiff_t start = 0; start < n; start += block) {
+        const ptrdiff_t count = n - start < block ? n - start : block;
+        char *p[LEAKY_MAX_INPUTS + 1];
+        for (int k = 0; k <= inputs; k++) {
+            p[k] = args[k] + start * steps[k];
+            if (steps[k] != size || interferes) {
+                if (k < inputs)
+                    leaky_copy(buffers[k], size, p[k], steps[k], size, count);
+                p[k] = buffers[k];
+            }
+        }
+        arrays_loop(p, count);
+        if (p[inputs] == buffers[inputs])
+            leaky_copy(args[inputs] + start * out_step, out_step, p[inputs], size, size, count);
+    }
+}
+
+#define LEAKY_BITS 32
+#include "simd_scalar.h"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+#define LEAKY_BITS 64
+#include "simd_scalar.h"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+
+#if LEAKY_X86
+LEAKY_TARGET("avx2,fma")
+#define LEAKY_BITS 32
+#include "simd_avx2.h"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+#define LEAKY_BITS 64
+#include "simd_avx2.h"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+LEAKY_TARGET_END
+
+LEAKY_TARGET("avx512f,avx512bw,avx512dq,avx512vl")
+#define LEAKY_BITS 32
+#include "simd_avx512.h"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+#define LEAKY_BITS 64
+#include "simd_avx512.h"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+LEAKY_TARGET_END
+#endif
+
+#if LEAKY_ARM
+#define LEAKY_BITS 32
+#include "simd_neon.h"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+#define LEAKY_BITS 64
+#include "simd_neon.h"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+#endif
+
+leaky_kernel *const *const leaky_kernels[LEAKY_ISAS][LEAKY_DTYPES] = {
+    [LEAKY_SCALAR] = {kernels_f32x1, kernels_f64x1},
+#if LEAKY_X86
+    [LEAKY_AVX2] = {kernels_f32x8, kernels_f64x4},
+    [LEAKY_AVX512] = {kernels_f32x16, kernels_f64x8},
+#endif
+#if LEAKY_ARM
+    [LEAKY_NEON] = {kernels_f32x4, kernels_f64x2},
+#endif
+};

@@ -1,0 +1,288 @@
+/* Every kernel of every ISA that this machine supports, without Python.  For each row and dtype the same inputs go
+ * through lengths, offsets, strides and overlaps; each result is held against the same kernel going from element to
+ * element, memory around the output and the inputs must be untouched, and all results are folded into one digest
+ * (every NaN mapped to one).  The digests of all ISAs must agree; they are printed, so that two machines can be
+ * compared by diff.  Formulas are checked elsewhere (tests/reference.py). */
+#include "../../src/leaky.h"
+
+#include <fenv.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define OPERANDS (LEAKY_MAX_INPUTS + 1)
+#define GUARD 128    /* bytes watched on each side of an operand */
+#define LONGEST 1003 /* elements; above the block of the strided path */
+#define ROOM (3 * LONGEST * 8 + 4 * GUARD)
+
+static const ptrdiff_t sizes[LEAKY_DTYPES] = {4, 8};
+static const char *const dtype_names[LEAKY_DTYPES] = {"float32", "float64"};
+static unsigned char memory[OPERANDS][ROOM], before[OPERANDS][ROOM], expected[OPERANDS][ROOM];
+static uint64_t random_state;
+
+static uint64_t next_random(void)
+{
+    random_state += 0x9e3779b97f4a7c15u; /* splitmix64 */
+    uint64_t z = random_state;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* One of: a special value, any bits at all, a number of everyday size. */
+static void put_random(unsigned char *p, enum leaky_dtype dtype)
+{
+    static const uint32_t special32[] = {0,          0x80000000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 1,
+                                         0x80000001, 0x007fffff, 0x807fffff, 0x00800000, 0x7f7fffff, 0xff7fffff};
+    static const uint64_t special64[] = {0,
+                                         0x8000000000000000,
+                                         0x7ff0000000000000,
+                                         0xfff0000000000000,
+                                         0x7ff8000000000000,
+                                         0xfff8000000000001,
+                                         1,
+                                         0x8000000000000001,
+                                         0x000fffffffffffff,
+                                         0x800fffffffffffff,
+                                         0x0010000000000000,
+                                         0x7fefffffffffffff,
+                                         0xffefffffffffffff};
+    const uint64_t kind = next_random() % 8, bits = next_random();
+    const int everyday = (int)(bits % 20001) - 10000;
+    const float narrow = (float)everyday / 1024;
+    const double wide = (double)everyday / 1000;
+
+    if (dtype == LEAKY_F32) {
+        const uint32_t raw = kind == 0 ? special32[bits % (sizeof special32 / 4)] : (uint32_t)bits;
+        memcpy(p, kind < 3 ? (const void *)&raw : (const void *)&narrow, 4);
+    } else {
+        const uint64_t raw = kind == 0 ? special64[bits % (sizeof special64 / 8)] : bits;
+        memcpy(p, kind < 3 ? (const void *)&raw : (const void *)&wide, 8);
+    }
+}
+
+static uint64_t canonical(const unsigned char *p, enum leaky_dtype dtype)
+{
+    uint32_t narrow;
+    uint64_t wide;
+    if (dtype == LEAKY_F32) {
+        memcpy(&narrow, p, 4);
+        return (narrow & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : narrow;
+    }
+    memcpy(&wide, p, 8);
+    return (wide & 0x7fffffffffffffff) > 0x7ff0000000000000 ? 0x7ff8000000000000 : wide;
+}
+
+static void fold(uint64_t *digest, uint64_t word)
+{
+    for (int i = 0; i < 8; i++)
+        *digest = (*digest ^ (word >> (8 * i) & 255)) * 0x100000001b3u; /* FNV-1a */
+}
+
+static void fail(const struct leaky_entry *entry, const char *what, ptrdiff_t n, const ptrdiff_t *steps)
+{
+    fprintf(stderr, "%s %s %s: %s (n = %td, steps", leaky_isa_names[leaky_isa_in_use()], leaky_rows[entry->row].name,
+            dtype_names[entry->dtype], what, n);
+    for (int k = 0; k <= leaky_rows[entry->row].inputs; k++)
+        fprintf(stderr, " %td", steps[k]);
+    fprintf(stderr, ")\n");
+    exit(1);
+}
+
+/* Operand k is memory[home[k]] from byte origin[k] on, so operands may share a home and overlap. */
+static void check(const struct leaky_entry *entry, uint64_t *digest, ptrdiff_t n, const int *home,
+                  const ptrdiff_t *origin, const ptrdiff_t *steps)
+{
+    const int inputs = leaky_rows[entry->row].inputs;
+    const ptrdiff_t size = sizes[entry->dtype], one = 1;
+    leaky_kernel *const kernel = leaky_kernel_in_use(entry);
+    char *args[OPERANDS];
+
+    /* What a loop from element to element leaves behind, everywhere in memory. */
+    memcpy(before, memory, sizeof memory);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        for (int k = 0; k <= inputs; k++)
+            args[k] = (char *)memory[home[k]] + origin[k] + i * steps[k];
+        kernel(args, &one, steps, NULL);
+    }
+    memcpy(expected, memory, sizeof memory);
+    memcpy(memory, before, sizeof memory);
+
+    for (int k = 0; k <= inputs; k++)
+        args[k] = (char *)memory[home[k]] + origin[k];
+    kernel(args, &n, steps, NULL);
+
+    unsigned char *const out = memory[home[inputs]] + origin[inputs];
+    for (ptrdiff_t i = 0; i < n; i++) {
+        unsigned char *const y = out + i * steps[inputs];
+        const uint64_t bits = canonical(y, entry->dtype);
+        const unsigned char *const want = expected[home[inputs]] + (y - memory[home[inputs]]);
+        if (bits != canonical(want, entry->dtype))
+            fail(entry, "result differs from the loop over elements", n, steps);
+        fold(digest, bits);
+        memcpy(y, want, (size_t)size); /* the payload of a NaN may differ */
+    }
+    if (memcmp(memory, expected, sizeof memory))
+        fail(entry, "wrote outside its output", n, steps);
+    memcpy(memory, before, sizeof memory);
+}
+
+static void lengths_and_offsets(const struct leaky_entry *entry, uint64_t *digest)
+{
+    const int inputs = leaky_rows[entry->row].inputs, parameters = leaky_rows[entry->row].parameters;
+    const ptrdiff_t size = sizes[entry->dtype];
+    const int home[] = {0, 1, 2, 3};
+    ptrdiff_t origin[OPERANDS], steps[OPERANDS];
+
+    for (int numbers = 0; numbers <= parameters; numbers += parameters ? parameters : 1)
+        for (ptrdiff_t n = 0; n <= LONGEST; n += n < 66 ? 1 : n < 300 ? 117 : LONGEST - n > 0 ? LONGEST - n : 1)
+            for (ptrdiff_t offset = 0; offset < 17; offset += n < 66 && n % 8 ? 5 : 1)
+                for (int misaligned = 0; misaligned < 2; misaligned++) {
+                    for (int k = 0; k <= inputs; k++) {
+                        origin[k] = GUARD + (k == inputs ? offset : (offset * (k + 3)) % 17) * size + misaligned * (k + 1);
+                        steps[k] = numbers && k >= inputs - parameters && k < inputs ? 0 : size;
+                    }
+                    check(entry, digest, n, home, origin, steps);
+                    if (parameters == 0 && numbers)
+                        return;
+                }
+}
+
+static void strides(const struct leaky_entry *entry, uint64_t *digest)
+{
+    static const ptrdiff_t some_n[] = {1, 2, 7, 67, 300};
+    const int inputs = leaky_rows[entry->row].inputs;
+    const ptrdiff_t size = sizes[entry->dtype];
+    const int home[] = {0, 1, 2, 3};
+    int combinations = 1;
+    for (int k = 0; k <= inputs; k++)
+        combinations *= 7;
+    for (int combination = 0; combination < combinations; combination++) {
+        const ptrdiff_t n = some_n[combination % 5];
+        ptrdiff_t origin[OPERANDS], steps[OPERANDS];
+        for (int k = 0, rest = combination; k <= inputs; k++, rest /= 7) {
+            steps[k] = (rest % 7 - 3) * size;
+            origin[k] = GUARD + (steps[k] < 0 ? -steps[k] * (n - 1) : 0);
+        }
+        check(entry, digest, n, home, origin, steps);
+    }
+}
+
+static void overlaps(const struct leaky_entry *entry, uint64_t *digest)
+{
+    static const ptrdiff_t some_n[] = {1, 5, 64, 67, 300};
+    const int inputs = leaky_rows[entry->row].inputs;
+    const ptrdiff_t size = sizes[entry->dtype];
+    for (int shared = 0; shared < inputs; shared++)
+        for (ptrdiff_t shift = -20; shift <= 20; shift++) /* bytes between the output and the input it overlaps */
+            for (int length = 0; length < 5; length++)
+                for (int stride = 1; stride <= 2; stride++) {
+                    int home[] = {0, 1, 2, 3};
+                    ptrdiff_t origin[OPERANDS], steps[OPERANDS];
+                    uint64_t unused = 0;
+                    for (int k = 0; k <= inputs; k++) {
+                        origin[k] = GUARD;
+                        steps[k] = size * stride;
+                    }
+                    home[inputs] = shared;
+                    origin[inputs] += shift * (shift % 2 ? 1 : size / 2);
+                    /* Part of a NaN read as part of a number would put its payload into the digest. */
+                    check(entry, origin[inputs] % size ? &unused : digest, some_n[length], home, origin, steps);
+                }
+}
+
+/* Operands end where an unmapped page begins: a read or write beyond the last element crashes. */
+static void page_ends(const struct leaky_entry *entry, uint64_t *digest)
+{
+    const int inputs = leaky_rows[entry->row].inputs;
+    const ptrdiff_t size = sizes[entry->dtype], page = sysconf(_SC_PAGESIZE);
+    char *const pages = mmap(NULL, (size_t)(2 * page * OPERANDS), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) {
+        perror("mmap");
+        exit(1);
+    }
+    for (int k = 0; k < OPERANDS; k++) {
+        if (mprotect(pages + (2 * k + 1) * page, (size_t)page, PROT_NONE))
+            perror("mprotect"), exit(1);
+        for (ptrdiff_t i = 0; i < page; i += size)
+            put_random((unsigned char *)pages + 2 * k * page + i, entry->dtype);
+    }
+    for (ptrdiff_t n = 0; n <= 70; n++) {
+        char *args[OPERANDS];
+        ptrdiff_t steps[OPERANDS];
+        for (int k = 0; k <= inputs; k++) {
+            args[k] = pages + (2 * k + 1) * page - n * size;
+            steps[k] = size;
+        }
+        leaky_kernel_in_use(entry)(args, &n, steps, NULL);
+        for (ptrdiff_t i = 0; i < n; i++)
+            fold(digest, canonical((unsigned char *)args[inputs] + i * size, entry->dtype));
+    }
+    munmap(pages, (size_t)(2 * page * OPERANDS));
+}
+
+/* The driver's results and the caller's floating-point state, when that state rounds up and has a flag raised. */
+static void environment(void)
+{
+    const float tiny = 0x1p-149f, third = -0x1.555556p-2f;
+    const float x[] = {-3.0f, -tiny, third, 3.0e38f};
+    float plain[4], upward[4];
+    const struct leaky_entry *const entry = &leaky_entries[LEAKY_leaky_relu][LEAKY_F32];
+    char *args[] = {(char *)x, NULL, (char *)plain};
+    ptrdiff_t steps[] = {4, 0, 4};
+
+    leaky_run_number(args, 4, steps, entry, 0.1);
+    args[2] = (char *)upward;
+    feclearexcept(FE_ALL_EXCEPT);
+    feraiseexcept(FE_DIVBYZERO);
+    if (fesetround(FE_UPWARD))
+        fprintf(stderr, "this machine cannot round up\n"), exit(1);
+    leaky_run_number(args, 4, steps, entry, 0.1);
+    const int rounding = fegetround(), flags = fetestexcept(FE_ALL_EXCEPT);
+    fesetround(FE_TONEAREST);
+    if (memcmp(plain, upward, sizeof plain))
+        fprintf(stderr, "the caller's rounding mode changed a result\n"), exit(1);
+    if (rounding != FE_UPWARD || flags != FE_DIVBYZERO)
+        fprintf(stderr, "the caller's floating-point state was not restored\n"), exit(1);
+}
+
+int main(void)
+{
+    uint64_t digests[LEAKY_ROWS][LEAKY_DTYPES] = {{0}};
+    int isas = 0;
+
+    for (int isa = 0; isa < LEAKY_ISAS; isa++) {
+        if (!leaky_isa_supported((enum leaky_isa)isa) || leaky_use_isa(leaky_isa_names[isa]))
+            continue;
+        isas++;
+        fprintf(stderr, "%s\n", leaky_isa_names[isa]);
+        environment();
+        for (int row = 0; row < LEAKY_ROWS; row++)
+            for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++) {
+                const struct leaky_entry *const entry = &leaky_entries[row][dtype];
+                uint64_t digest = 0xcbf29ce484222325u;
+                random_state = (uint64_t)(row * LEAKY_DTYPES + dtype);
+                for (int k = 0; k < OPERANDS; k++)
+                    for (ptrdiff_t i = 0; i + 8 <= ROOM; i += sizes[dtype])
+                        put_random(memory[k] + i, entry->dtype);
+                lengths_and_offsets(entry, &digest);
+                strides(entry, &digest);
+                overlaps(entry, &digest);
+                page_ends(entry, &digest);
+                if (isas > 1 && digest != digests[row][dtype]) {
+                    fprintf(stderr, "%s %s: %s differs from the ISA before it\n", leaky_rows[row].name,
+                            dtype_names[dtype], leaky_isa_names[isa]);
+                    return 1;
+                }
+                digests[row][dtype] = digest;
+            }
+    }
+    for (int row = 0; row < LEAKY_ROWS; row++)
+        for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++)
+            printf("%-24s%-12s%016llx\n", leaky_rows[row].name, dtype_names[dtype],
+                   (unsigned long long)digests[row][dtype]);
+    return 0;
+}

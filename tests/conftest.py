@@ -1,0 +1,58 @@
+"""Fixtures shared by all tests: the ISA in use, and the array module under test.
+
+`isa` runs a test once per ISA that this machine supports.  `xp` runs it on NumPy and on CuPy; where no GPU is, CuPy is
+the emulation of tests/emulated_cupy.py, which runs the same kernel text on the host.
+"""
+
+import sys
+
+import numpy as np
+import pytest
+
+from pyleaky import _core
+
+
+def has_gpu():
+    try:
+        import cupy
+
+        return cupy.cuda.runtime.getDeviceCount() > 0
+    except Exception:  # not installed, or no driver: CuPy has a type of its own for each way to fail
+        return False
+
+
+@pytest.fixture(params=_core.isas())
+def isa(request):
+    before = _core.isa()
+    _core.use_isa(request.param)
+    yield request.param
+    _core.use_isa(before)
+
+
+def _import_cupy(monkeypatch):
+    if has_gpu():
+        import cupy
+
+        return cupy
+    import emulated_cupy
+
+    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
+    monkeypatch.delitem(sys.modules, "pyleaky._gpu", raising=False)
+    return emulated_cupy
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    yield _import_cupy(monkeypatch)
+    monkeypatch.undo()
+    sys.modules.pop("pyleaky._gpu", None)
+
+
+@pytest.fixture(params=["numpy", "cupy"])
+def xp(request):
+    return np if request.param == "numpy" else request.getfixturevalue("cupy")
+
+
+def to_numpy(array):
+    """The array on the host, as a plain ndarray."""
+    return np.asarray(array.get() if hasattr(array, "get") else array)
