@@ -1,7 +1,7 @@
 """Builds the three extensions; everything that is only metadata is in pyproject.toml.
 
-One flag list serves all sources, at the baseline of the ABI: src/kernels.c raises the ISA by itself.  The typed-memoryview
-layer (kernels.pyx, .pxd, .pyi) is written here from its templates, once per row of src/activations.h.
+One flag list serves all sources, at the baseline of the ABI: src/kernels.c raises the ISA by itself.  The
+typed-memoryview layer (kernels.pyx, .pxd, .pyi) is written here from its templates, once per row of src/activations.h.
 """
 
 import os
@@ -28,7 +28,11 @@ if int(np.__version__.split(".")[0]) < 2:
 HERE = Path(__file__).parent
 SOURCES = ["src/kernels.c", "src/dispatch.c", "src/driver.c"]
 MSVC = os.name == "nt"
-FLAGS = [] if MSVC else ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra"]
+FLAGS = (
+    []
+    if MSVC
+    else ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
+)
 # Cython's own output trips over two of the warnings.
 CYTHON_FLAGS = [] if MSVC else ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 

@@ -95,7 +95,8 @@ cdef object _make_ufunc(int row, object promoter):
     # The ufunc keeps these pointers, and it lives as long as the process.
     cdef const leaky_row_info *info = &leaky_rows[row]
     cdef int operands = info.inputs + 1, dtype
-    cdef PyUFuncGenericFunction *loops = <PyUFuncGenericFunction *>PyMem_Malloc(LEAKY_DTYPES * sizeof(PyUFuncGenericFunction))
+    cdef PyUFuncGenericFunction *loops
+    loops = <PyUFuncGenericFunction *>PyMem_Malloc(LEAKY_DTYPES * sizeof(PyUFuncGenericFunction))
     cdef void **data = <void **>PyMem_Malloc(LEAKY_DTYPES * sizeof(void *))
     cdef char *types = <char *>PyMem_Malloc(LEAKY_DTYPES * operands)
     if loops == NULL or data == NULL or types == NULL:

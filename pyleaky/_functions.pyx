@@ -36,7 +36,7 @@ cdef enum:
 # ---------------------------------------------------------------------------------------------------- short path
 
 cdef inline bint _is_plain(object value) noexcept:
-    # Exact ndarray, supported dtype, native, aligned, one contiguous block, not 0-d (which a ufunc turns into a scalar).
+    # Exact ndarray, supported dtype, native, aligned, one block, not 0-d (which a ufunc turns into a scalar).
     cdef cnp.ndarray array
     cdef int typenum
     if not cnp.PyArray_CheckExact(value):
@@ -77,9 +77,13 @@ cdef inline bint _is_apart(cnp.ndarray a, cnp.ndarray b) noexcept:
     return p == q or p + size <= q or q + size <= p
 
 
+# Not None, which a caller may pass for a number by mistake.
+cdef object NO_NUMBER = object()
+
+
 cdef object _short(int row, object first, object second, object out, object number):
     # The result, or None when the arguments are not for the short path.  second is None for rows of one array, number
-    # is None for rows without a parameter.
+    # is NO_NUMBER for rows without a parameter.
     cdef cnp.ndarray a, b, y
     cdef char *args[4]
     cdef ptrdiff_t steps[4]
@@ -87,7 +91,7 @@ cdef object _short(int row, object first, object second, object out, object numb
     cdef int k, inputs = 1, dtype
     cdef double parameter = 0
 
-    if not _is_plain(first) or not (number is None or PyFloat_CheckExact(number)):
+    if not _is_plain(first) or not (number is NO_NUMBER or PyFloat_CheckExact(number)):
         return None
     a = <cnp.ndarray>first
     args[0] = <char *>cnp.PyArray_DATA(a)
@@ -112,7 +116,7 @@ cdef object _short(int row, object first, object second, object out, object numb
     dtype = LEAKY_F32 if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT else LEAKY_F64
     for k in range(4):
         steps[k] = size
-    if number is None:
+    if number is NO_NUMBER:
         args[inputs] = <char *>cnp.PyArray_DATA(y)
         if n < RELEASE_GIL_FROM:
             run(row, dtype, args, n, steps)
@@ -187,7 +191,9 @@ def _check_broadcast(argument, parameter, x_shape):
         try:
             return np.broadcast_shapes(shape, x_shape)
         except ValueError:
-            raise ValueError(f"{argument} has shape {shape}, which does not broadcast with x of shape {x_shape}") from None
+            raise ValueError(
+                f"{argument} has shape {shape}, which does not broadcast with x of shape {x_shape}"
+            ) from None
 
 
 def _call(name, operands, out=None, where=True, dtype=None):
@@ -200,10 +206,14 @@ def _call(name, operands, out=None, where=True, dtype=None):
         values[-1] = _parameter(argument, parameter)
         if not isinstance(values[-1], float):
             _check_broadcast(argument, values[-1], _shape(values[-2]))
-    for argument, value in operands:
+    for (argument, _), value in zip(operands, values):
         _check_dtype(argument, value)
     if back_end is not None:
         return back_end.call(name, values, out, where, dtype)
+    if row.parameters and isinstance(values[-1], float) and hasattr(values[0], "dtypes"):
+        # pandas makes an array of whatever stands beside a frame, and an array would decide the result's dtype.
+        common = np.asarray(values[0]).dtype
+        values[-1] = common.type(values[-1]) if common in _core.DTYPES else values[-1]
 
     # Only what was given is passed on: containers understand out, where and dtype to different degrees.
     options = {}
@@ -218,9 +228,9 @@ def _call(name, operands, out=None, where=True, dtype=None):
         try:
             return getattr(_core, name)(*values, **options)
         except TypeError:
-            # Lists show their dtype only once they are arrays.
+            # Lists and the like show their dtype only once they are arrays.
             for argument, value in operands:
-                if isinstance(value, (list, tuple, str, bytes, complex, type(None))) or type(value) is object:
+                if not hasattr(value, "__array_ufunc__"):
                     _check_dtype(argument, np.asarray(value))
             raise
 
@@ -231,19 +241,19 @@ def _backward(name, grad, x, output, parameter=None, out=None):
         raise TypeError(f"{name} takes exactly one of x and output, got {'neither' if x is None else 'both'}")
     argument, given = ("x", x) if output is None else ("output", output)
     if parameter is not None:
-        parameter = parameter[0], _parameter(*parameter)
-        if output is not None and not isinstance(parameter[1], float):
-            raise ValueError(f"with output, {parameter[0]} must be a number, got an array of shape {_shape(parameter[1])}")
-        if output is not None and not parameter[1] >= 0:
-            raise ValueError(f"with output, {parameter[0]} must be at least 0 (the sign of x is lost below), got {parameter[1]}")
+        label, number = parameter[0], _parameter(*parameter)
+        if output is not None and not isinstance(number, float):
+            raise ValueError(f"with output, {label} must be a number, got an array of shape {_shape(number)}")
+        if output is not None and not number >= 0:
+            raise ValueError(f"with output, {label} must be at least 0 (the sign of x is lost below), got {number}")
     grad_shape, shape = _shape(grad), _shape(given)
     if grad_shape != shape and _is_known(grad_shape + shape):
         raise ValueError(f"grad has shape {grad_shape}, {argument} has shape {shape}; they must be equal")
     operands = [("grad", grad), (argument, given)]
     if parameter is not None:
-        if not isinstance(parameter[1], float) and _check_broadcast(*parameter, shape) not in (shape, None):
-            raise ValueError(f"{parameter[0]} has shape {_shape(parameter[1])}, which does not broadcast to x's shape {shape}")
-        operands.append(parameter)
+        if not isinstance(number, float) and _check_broadcast(label, number, shape) not in (shape, None):
+            raise ValueError(f"{label} has shape {_shape(number)}, which does not broadcast to x's shape {shape}")
+        operands.append((label, number))
     return _call(name, operands, out)
 
 
@@ -322,7 +332,7 @@ def relu(x, *, out=None, where=True, dtype=None):
     array([0., 0., 3.])
     """
     if where is True and dtype is None:
-        y = _short(LEAKY_relu, x, None, out, None)
+        y = _short(LEAKY_relu, x, None, out, NO_NUMBER)
         if y is not None:
             return y
     return _call("relu", [("x", x)], out, where, dtype)
@@ -376,7 +386,7 @@ def relu_backward(grad, x=None, *, output=None, out=None):
     array([0., 0., 5.])
     """
     if (x is None) != (output is None):
-        y = _short(LEAKY_relu_backward, grad, x if output is None else output, out, None)
+        y = _short(LEAKY_relu_backward, grad, x if output is None else output, out, NO_NUMBER)
         if y is not None:
             return y
     return _backward("relu_backward", grad, x, output, out=out)

@@ -1,0 +1,432 @@
+"""The rules of the public functions: dtypes, parameters, out, order, shapes, the kink.  One body for NumPy and CuPy."""
+
+import copy
+import inspect
+import multiprocessing
+import pickle
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from arrays import DTYPES, any_bits, assert_same_bits, layouts
+from conftest import to_numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import pyleaky
+
+FORWARD = {
+    "relu": lambda x, **options: pyleaky.relu(x, **options),
+    "leaky_relu": lambda x, **options: pyleaky.leaky_relu(x, 0.1, **options),
+    "prelu": lambda x, **options: pyleaky.prelu(x, 0.1, **options),
+}
+BACKWARD = {
+    "relu_backward": lambda grad, x, **options: pyleaky.relu_backward(grad, x, **options),
+    "leaky_relu_backward": lambda grad, x, **options: pyleaky.leaky_relu_backward(grad, x, 0.1, **options),
+}
+
+every_forward = pytest.mark.parametrize("function", FORWARD.values(), ids=FORWARD)
+every_backward = pytest.mark.parametrize("function", BACKWARD.values(), ids=BACKWARD)
+every_function = pytest.mark.parametrize(
+    "function",
+    [*FORWARD.values(), *(lambda x, f=f, **options: f(x, x, **options) for f in BACKWARD.values())],
+    ids=[*FORWARD, *BACKWARD],
+)
+every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+
+
+# ---------------------------------------------------------------------------------------------- the mathematics
+
+
+def test_signatures():
+    signatures = {
+        "relu": "(x, *, out=None, where=True, dtype=None)",
+        "relu_backward": "(grad, x=None, *, output=None, out=None)",
+        "leaky_relu": "(x, negative_slope=0.01, *, out=None, where=True, dtype=None)",
+        "leaky_relu_backward": "(grad, x=None, negative_slope=0.01, *, output=None, out=None)",
+        "prelu": "(x, weight, *, axis=None, out=None, where=True, dtype=None)",
+        "prelu_backward": "(grad, x, weight, *, axis=None)",
+        "show_config": "(mode='stdout')",
+    }
+    assert sorted(signatures) == sorted(pyleaky.__all__)
+    for name, signature in signatures.items():
+        assert str(inspect.signature(getattr(pyleaky, name))) == signature
+
+
+@every_dtype
+def test_values_at_the_hard_places(xp, dtype):
+    x = xp.asarray(np.array([-np.inf, -1, -0.0, 0.0, 1, np.inf, np.nan], dtype))
+    assert_same_bits(to_numpy(pyleaky.relu(x)), np.array([0, 0, -0.0, 0, 1, np.inf, np.nan], dtype))
+    assert_same_bits(to_numpy(pyleaky.leaky_relu(x, 0.5)), np.array([-np.inf, -0.5, -0.0, 0, 1, np.inf, np.nan], dtype))
+    assert_same_bits(to_numpy(pyleaky.leaky_relu(x, 0)), np.array([np.nan, -0.0, -0.0, 0, 1, np.inf, np.nan], dtype))
+    assert_same_bits(to_numpy(pyleaky.leaky_relu(x, -2.0)), np.array([np.inf, 2, 0.0, -0.0, 1, np.inf, np.nan], dtype))
+    assert_same_bits(to_numpy(pyleaky.leaky_relu(x, 2)), np.array([-np.inf, -2, -0.0, 0, 1, np.inf, np.nan], dtype))
+    assert_same_bits(to_numpy(pyleaky.leaky_relu(x, np.nan)), np.array([np.nan] * 4 + [1, np.inf, np.nan], dtype))
+    ones = xp.asarray(np.ones(7, dtype))
+    assert_same_bits(to_numpy(pyleaky.relu_backward(ones, x)), np.array([0, 0, 0, 0, 1, 1, 0], dtype))
+    assert_same_bits(
+        to_numpy(pyleaky.leaky_relu_backward(ones, x, 0.5)), np.array([0.5, 0.5, 0.5, 0.5, 1, 1, 0.5], dtype)
+    )
+    infinite = xp.asarray(np.full(7, np.inf, dtype))
+    assert_same_bits(to_numpy(pyleaky.relu_backward(infinite, x)), np.array([0, 0, 0, 0, np.inf, np.inf, 0], dtype))
+
+
+@every_dtype
+def test_subnormals_are_kept(xp, dtype):
+    tiny = np.finfo(dtype).smallest_subnormal
+    x = xp.asarray(np.array([tiny, -tiny, -4 * tiny], dtype))
+    assert_same_bits(to_numpy(pyleaky.leaky_relu(x, 0.5)), np.array([tiny, -0.0, -2 * tiny], dtype))
+
+
+@pytest.mark.parametrize("slope", [0.01, 0.3, 1.0, 2.5, 0.0, -0.7])
+def test_gradient_by_finite_differences(slope):
+    rng = np.random.default_rng(0)
+    x = rng.choice([-1, 1], 200) * rng.uniform(0.1, 3, 200)
+    step = 1e-6
+    numeric = (pyleaky.leaky_relu(x + step, slope) - pyleaky.leaky_relu(x - step, slope)) / (2 * step)
+    np.testing.assert_allclose(pyleaky.leaky_relu_backward(np.ones(200), x, slope), numeric, rtol=0, atol=1e-8)
+    numeric = (pyleaky.relu(x + step) - pyleaky.relu(x - step)) / (2 * step)
+    np.testing.assert_allclose(pyleaky.relu_backward(np.ones(200), x), numeric, rtol=0, atol=1e-8)
+
+
+def test_prelu_weight_gradient_by_finite_differences(xp):
+    rng = np.random.default_rng(0)
+    x, weight, step = rng.normal(size=(4, 3, 5)), rng.normal(size=3), 1e-6
+    grad = rng.normal(size=x.shape)
+    dx, dweight = pyleaky.prelu_backward(xp.asarray(grad), xp.asarray(x), xp.asarray(weight), axis=1)
+    for k in range(3):
+        nudge = step * (np.arange(3) == k)
+        up, down = (pyleaky.prelu(x, weight + sign * nudge, axis=1) for sign in (1, -1))
+        assert abs(float(to_numpy(dweight)[k]) - (grad * (up - down)).sum() / (2 * step)) < 1e-7
+    np.testing.assert_array_equal(to_numpy(dx), np.where(x > 0, grad, weight[:, None] * grad))
+
+
+@every_dtype
+@pytest.mark.parametrize("slope", [0.0, 0.01, 1.0, 3.0])
+def test_gradient_from_output_equals_gradient_from_x(xp, dtype, slope):
+    rng = np.random.default_rng(1)
+    x, grad = any_bits(rng, 1000, dtype), xp.asarray(any_bits(rng, 1000, dtype))
+    x = xp.asarray(x)
+    from_output = pyleaky.leaky_relu_backward(grad, output=pyleaky.leaky_relu(x, slope), negative_slope=slope)
+    assert_same_bits(to_numpy(from_output), to_numpy(pyleaky.leaky_relu_backward(grad, x, slope)))
+    from_output = pyleaky.relu_backward(grad, output=pyleaky.relu(x))
+    assert_same_bits(to_numpy(from_output), to_numpy(pyleaky.relu_backward(grad, x)))
+
+
+# ---------------------------------------------------------------------------------------------- dtypes and numbers
+
+
+@every_function
+def test_result_dtypes(xp, function):
+    for letter, expected in [
+        *((dtype, np.float64) for dtype in "?bBhHiIqQd"),
+        ("f", np.float32),
+    ]:
+        x = xp.asarray(np.array([0, 1], letter))
+        assert function(x).dtype == expected
+        assert function(x, out=xp.empty(2, expected)).dtype == expected
+
+
+def test_integers_are_computed_in_float64(xp):
+    x = np.array([-7, -1, 0, 5], np.int8)
+    assert_same_bits(to_numpy(pyleaky.leaky_relu(xp.asarray(x), 0.1)), pyleaky.leaky_relu(x.astype(float), 0.1))
+
+
+SLOPES = [0.1, 1, True, np.float16(0.1), np.float32(0.1), np.float64(0.1), np.int8(1), np.array(0.1), np.array(1, "i8")]
+
+
+@pytest.mark.parametrize("slope", SLOPES, ids=lambda slope: f"{type(slope).__name__}-{slope}")
+def test_numbers_never_change_the_dtype(xp, slope):
+    for dtype in DTYPES:
+        x = xp.asarray(np.array([-3, 2], dtype))
+        expected = np.array([dtype(-3) * dtype(float(slope)), 2], dtype)
+        assert_same_bits(to_numpy(pyleaky.leaky_relu(x, slope)), expected)
+        assert_same_bits(to_numpy(pyleaky.leaky_relu(x[::-1], slope)), expected[::-1])
+        assert_same_bits(to_numpy(pyleaky.prelu(x, slope)), expected)
+        assert pyleaky.leaky_relu_backward(x, x, slope).dtype == dtype
+        dx, dweight = pyleaky.prelu_backward(x, x, slope)
+        assert dx.dtype == dweight.dtype == dtype
+
+
+def test_arrays_of_slopes_promote_as_numpy_does(xp):
+    x = xp.asarray(np.ones((2, 3), np.float32))
+    for dtype in (np.float32, np.float64, np.int8, np.int64):
+        slope = xp.asarray(np.ones(3, dtype))
+        assert pyleaky.leaky_relu(x, slope).dtype == np.result_type(np.float32, dtype)
+
+
+def test_huge_and_tiny_numbers_are_silent(xp):
+    x = xp.asarray(np.array([-1, 1], np.float32))
+    with np.errstate(all="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for view in (x, x[::-1]):
+            assert np.isneginf(to_numpy(pyleaky.leaky_relu(view, 1e300)).min())
+            assert to_numpy(pyleaky.leaky_relu(view, 1e-300)).min() == 0
+            pyleaky.leaky_relu(xp.asarray(np.array([-1e300, np.nan, -np.inf, -1e-310])), 1e200)
+        pyleaky.prelu_backward(xp.asarray(np.full(4, 1e300)), xp.asarray(np.full(4, -1e300)), 1e300)
+
+
+# ---------------------------------------------------------------------------------------------- shapes and layouts
+
+
+@every_function
+def test_shapes(xp, function):
+    for shape in [(0,), (2, 0, 3), (1,), (3, 4), (2, 3, 4, 5), ()]:
+        x = np.asarray(any_bits(np.random.default_rng(0), shape, np.float32))
+        y = function(xp.asarray(x))
+        assert y.shape == shape
+        assert_same_bits(to_numpy(y).ravel(), to_numpy(function(xp.asarray(x.ravel()))))
+
+
+@every_function
+def test_zero_dimensions_give_a_scalar(function):
+    for x, expected in [
+        (np.float32(-2), np.float32),
+        (np.array(-2, np.float32), np.float32),
+        (np.float64(2), np.float64),
+        (2.5, np.float64),
+        (3, np.float64),
+        (True, np.float64),
+    ]:
+        assert type(function(x)) is expected
+
+
+@every_function
+def test_layouts_and_memory_order(function):
+    base = any_bits(np.random.default_rng(0), (6, 5), np.float32)
+    expected = function(base)
+    for name, x in layouts(base):
+        before = x.copy()
+        y = function(x)
+        assert_same_bits(y, expected)
+        assert_same_bits(x, before)
+        if name != "unaligned":
+            assert y.strides == np.negative(x).strides
+
+
+@every_function
+def test_memory_order_on_every_back_end(xp, function):
+    base = any_bits(np.random.default_rng(0), (6, 5), np.float32)
+    y = function(xp.asarray(base).T)
+    assert y.strides == (4, 20)
+    assert_same_bits(to_numpy(y), to_numpy(function(xp.asarray(base))).T)
+
+
+# ---------------------------------------------------------------------------------------------- out, where, dtype
+
+
+@every_function
+def test_out(xp, function):
+    base = any_bits(np.random.default_rng(0), (6, 5), np.float32)
+    x, expected = xp.asarray(base), to_numpy(function(xp.asarray(base)))
+    for out in (xp.empty((6, 5), np.float32), xp.empty((5, 6), np.float32).T, xp.empty((6, 10), np.float32)[:, ::2]):
+        assert function(x, out=out) is out
+        assert_same_bits(to_numpy(out), expected)
+    assert_same_bits(to_numpy(function(x, out=(out,))), expected)
+    wide = xp.empty((6, 5), np.float64)
+    assert function(x, out=wide) is wide
+    assert_same_bits(to_numpy(wide), expected.astype(np.float64))
+    larger = xp.zeros((2, 6, 5), np.float32)
+    function(x, out=larger)
+    assert_same_bits(to_numpy(larger), np.stack([expected, expected]))
+    assert_same_bits(to_numpy(x), base)
+
+
+@every_function
+def test_in_place_and_overlapping(xp, function):
+    base = any_bits(np.random.default_rng(0), 100, np.float32)
+    x = xp.asarray(base.copy())
+    expected = to_numpy(function(xp.asarray(base)))
+    assert function(x, out=x) is x
+    assert_same_bits(to_numpy(x), expected)
+    for shift in (-19, -1, 1, 2):
+        x = xp.asarray(base.copy())
+        function(x[20:80], out=x[20 + shift : 80 + shift])
+        assert_same_bits(to_numpy(x[20 + shift : 80 + shift]), expected[20:80])
+    x = xp.asarray(base.copy())
+    function(x, out=x[::-1])
+    assert_same_bits(to_numpy(x)[::-1], expected)
+    square = xp.asarray(base.reshape(10, 10).copy())
+    function(square, out=square.T)
+    assert_same_bits(to_numpy(square).T, expected.reshape(10, 10))
+
+
+@every_forward
+def test_in_place_on_a_view_touches_only_the_view(xp, function):
+    base = any_bits(np.random.default_rng(0), (8, 9), np.float32)
+    x = xp.asarray(base.copy())
+    view = x[1:7:2, 2:5]
+    function(view, out=view)
+    expected = base.copy()
+    expected[1:7:2, 2:5] = to_numpy(function(xp.asarray(base[1:7:2, 2:5].copy())))
+    assert_same_bits(to_numpy(x), expected)
+
+
+@every_forward
+# NumPy 2.4 warns where the result is partly uninitialised; so do we, since it is NumPy that warns.
+@pytest.mark.filterwarnings("ignore:'where' used without 'out':UserWarning")
+def test_where(xp, function):
+    base = any_bits(np.random.default_rng(0), (6, 5), np.float32)
+    where = np.random.default_rng(1).random((6, 5)) < 0.5
+    x, out = xp.asarray(base), xp.full((6, 5), 7, np.float32)
+    function(x, out=out, where=xp.asarray(where))
+    assert_same_bits(to_numpy(out), np.where(where, to_numpy(function(x)), np.float32(7)))
+    fresh = function(x, where=xp.asarray(where))
+    assert_same_bits(to_numpy(fresh)[where], to_numpy(function(x))[where])
+    assert function(x, where=False).shape == (6, 5)
+
+
+@every_forward
+def test_dtype(xp, function):
+    x = np.array([-3, -1, 2], np.float32)
+    assert_same_bits(to_numpy(function(xp.asarray(x), dtype=np.float64)), function(x.astype(np.float64)))
+    x = np.array([-3, -1, 2], np.int16)
+    assert_same_bits(to_numpy(function(xp.asarray(x), dtype="f4")), function(x.astype(np.float32)))
+
+
+@every_backward
+def test_backward_out_may_be_grad_or_x(xp, function):
+    rng = np.random.default_rng(0)
+    grad, x = (any_bits(rng, (7, 9), np.float32) for _ in range(2))
+    expected = to_numpy(function(xp.asarray(grad), xp.asarray(x)))
+    for target in (0, 1):
+        operands = [xp.asarray(grad.copy()), xp.asarray(x.copy())]
+        assert function(*operands, out=operands[target]) is operands[target]
+        assert_same_bits(to_numpy(operands[target]), expected)
+        assert_same_bits(to_numpy(operands[1 - target]), (grad, x)[1 - target])
+
+
+# ---------------------------------------------------------------------------------------------- PReLU
+
+
+@pytest.mark.parametrize(
+    ("axis", "shape"),
+    [(0, (2,)), (1, (3,)), (-1, (5,)), ((1,), (3,)), ((1, 3), (3, 5)), ((3, 1), (5, 3)), ((0, 1, 2, 3), (2, 3, 4, 5)),
+     ((1, 2), (3, 1)), (None, ()), (None, (1,)), (None, (4, 5)), (None, (3, 1, 1)), (None, (2, 3, 4, 5))],
+)  # fmt: skip
+def test_prelu_axis(xp, axis, shape):
+    rng = np.random.default_rng(0)
+    x, grad, weight = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(2, 3, 4, 5)), rng.normal(size=shape)
+    axes = range(4 - len(shape), 4) if axis is None else [axis % 4] if isinstance(axis, int) else axis
+    letters = "abcd"
+    chosen = "".join(letters[k] for k in axes)
+    # Written as sums over named indices, since the implementation reshapes.
+    full = np.broadcast_to(weight, [x.shape[k] for k in axes])
+    slopes = np.einsum(f"{chosen},{letters}->{letters}", full, np.ones_like(x))
+    negative = np.where(x > 0, 0, grad * x)
+    expected = np.einsum(f"{letters}->{chosen}", negative)
+    for k, length in enumerate(shape):
+        if length == 1:
+            expected = expected.sum(k, keepdims=True)
+
+    device = [xp.asarray(array) for array in (grad, x, weight)]
+    y = pyleaky.prelu(*device[1:], axis=axis)
+    dx, dweight = pyleaky.prelu_backward(*device, axis=axis)
+    np.testing.assert_array_equal(to_numpy(y), np.where(x > 0, x, slopes * x))
+    np.testing.assert_array_equal(to_numpy(dx), np.where(x > 0, grad, slopes * grad))
+    assert dweight.shape == shape
+    np.testing.assert_allclose(to_numpy(dweight), expected, rtol=1e-13, atol=1e-13)
+
+
+def test_prelu_weight_gradient_is_summed_in_float64(xp):
+    rng = np.random.default_rng(0)
+    x, grad = (rng.normal(size=(100_000, 2)).astype(np.float32) for _ in range(2))
+    exact = np.where(x > 0, 0, grad.astype(np.longdouble) * x).sum(0).astype(np.float32)
+    weight = xp.asarray(np.ones(2, np.float32))
+    _, dweight = pyleaky.prelu_backward(xp.asarray(grad), xp.asarray(x), weight)
+    assert dweight.dtype == np.float32
+    np.testing.assert_array_max_ulp(to_numpy(dweight), exact, 1)
+    _, again = pyleaky.prelu_backward(xp.asarray(grad), xp.asarray(x), weight)
+    assert_same_bits(to_numpy(again), to_numpy(dweight))
+
+
+def test_prelu_weight_gradient_dtypes(xp):
+    x = xp.asarray(np.full((4, 2), -1, np.float32))
+    for weight, dtype in [(np.ones(2), np.float64), (np.ones(2, "f4"), np.float32), (np.ones(2, "i4"), np.float64)]:
+        dx, dweight = pyleaky.prelu_backward(x, x, xp.asarray(weight))
+        assert dx.dtype == np.result_type(np.float32, weight.dtype)
+        assert dweight.dtype == dtype
+    _, dweight = pyleaky.prelu_backward(x, x, 0.25)
+    assert dweight.dtype == np.float32
+    assert float(dweight) == 8
+
+
+# ---------------------------------------------------------------------------------------------- any array at all
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_any_shape_stride_and_dtype(data):
+    dtype = data.draw(st.sampled_from([np.float32, np.float64]))
+    shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=7))
+    elements = st.floats(width=8 * np.dtype(dtype).itemsize, allow_subnormal=True)
+    x = data.draw(hnp.arrays(dtype, shape, elements=elements))
+    x = x[data.draw(hnp.basic_indices(shape, allow_ellipsis=False, allow_newaxis=True))]
+    slope = data.draw(st.floats(-10, 10, width=32))
+    with np.errstate(all="ignore"):
+        expected = np.where(x > 0, x, dtype(slope) * x)
+        expected_relu = np.where(x < 0, dtype(0), x)
+    assert_same_bits(pyleaky.leaky_relu(x, slope), expected)
+    assert_same_bits(pyleaky.relu(x), expected_relu)
+    with np.errstate(all="ignore"):
+        assert_same_bits(pyleaky.leaky_relu_backward(x, x, slope), np.where(x > 0, x, dtype(slope) * x))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    shapes=hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=5),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_slopes_broadcast(shapes, seed):
+    rng = np.random.default_rng(seed)
+    x, slope = (rng.normal(size=shape) for shape in shapes.input_shapes)
+    np.testing.assert_array_equal(pyleaky.leaky_relu(x, slope), np.where(x > 0, x, slope * x))
+
+
+# ---------------------------------------------------------------------------------------------- processes and threads
+
+
+def test_functions_pickle_and_copy():
+    for name in pyleaky.__all__:
+        function = getattr(pyleaky, name)
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert copy.deepcopy(function) is function
+    for name in pyleaky._core.ROWS:
+        ufunc = getattr(pyleaky._core, name)
+        assert pickle.loads(pickle.dumps(ufunc)) is ufunc
+
+
+def test_many_threads_at_once():
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=n).astype(np.float32) for n in (10, 1000, 50_000, 300_000)]
+    expected = [np.where(x > 0, x, np.float32(0.1) * x) for x in inputs]
+    wrong = []
+
+    def work():
+        for _ in range(30):
+            for x, y in zip(inputs, expected, strict=True):
+                if not np.array_equal(pyleaky.leaky_relu(x, 0.1), y):
+                    wrong.append(x.size)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def _in_child(x):
+    return pyleaky.leaky_relu(x, 0.1)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+# A fork of a process with threads is exactly what is tested.
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_child_processes(method):
+    x = np.linspace(-1, 1, 100_000, dtype=np.float32)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        for result in pool.map(_in_child, [x] * 4):
+            assert_same_bits(result, pyleaky.leaky_relu(x, 0.1))

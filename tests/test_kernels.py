@@ -1,0 +1,99 @@
+"""pyleaky.kernels as other code uses it: from Python with any buffer, and cimported by a Cython module built here."""
+
+import array
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+from arrays import any_bits, assert_same_bits
+
+import pyleaky
+from pyleaky import kernels
+
+
+def test_any_buffer():
+    x = array.array("f", [-2.0, 0.0, 3.0])
+    out = array.array("f", bytes(12))
+    assert kernels.leaky_relu_f32(x, 0.5, out) == 3
+    assert list(out) == [-1.0, 0.0, 3.0]
+    assert kernels.relu_f64(memoryview(array.array("d", [-1.0, 2.0])), out2 := array.array("d", bytes(16))) == 2
+    assert list(out2) == [0.0, 2.0]
+
+
+def test_strided_input_in_place_and_empty():
+    x = any_bits(np.random.default_rng(0), 300, np.float32)
+    out = np.empty(100, np.float32)
+    for view in (x[::3], x[::-3], x[100:200], np.broadcast_to(x[:1], 100)):
+        assert kernels.leaky_relu_f32(view, 0.1, out) == 100
+        assert_same_bits(out, pyleaky.leaky_relu(view, 0.1))
+    y = x.copy()
+    assert kernels.leaky_relu_backward_f32(y, x, 0.1, y) == 300
+    assert_same_bits(y, pyleaky.leaky_relu_backward(x, x, 0.1))
+    assert kernels.relu_f32(x[:0], out[:0]) == 0
+    x.flags.writeable = False
+    assert kernels.relu_f32(x, y) == 300
+
+
+MODULE = """
+# cython: language_level=3
+from pyleaky.kernels cimport leaky_relu_backward_f64, leaky_relu_f32, relu_f32
+
+
+def leaky(const float[:] x, float slope, float[::1] out):
+    cdef Py_ssize_t n
+    with nogil:
+        n = leaky_relu_f32(x, slope, out)
+    return n
+
+
+def backward(const double[:] grad, const double[:] x, double slope, double[::1] out):
+    with nogil:
+        leaky_relu_backward_f64(grad, x, slope, out)
+
+
+def fails_without_the_gil(const float[:] x, float[::1] out):
+    with nogil:
+        relu_f32(x, out)
+"""
+
+SETUP = """
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+setup(ext_modules=cythonize([Extension("user", ["user.pyx"])], include_path=[{site!r}], quiet=True))
+"""
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory):
+    pytest.importorskip("Cython", reason="Cython is not installed")
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    if not shutil.which(compiler):
+        pytest.skip("no C compiler")
+    folder = tmp_path_factory.mktemp("cimport")
+    (folder / "user.pyx").write_text(MODULE)
+    (folder / "setup.py").write_text(SETUP.format(site=str(Path(pyleaky.__file__).parents[1])))
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        import user
+
+        yield user
+
+
+def test_cimport_without_the_gil(user):
+    x = any_bits(np.random.default_rng(0), 1000, np.float32)
+    out = np.empty(1000, np.float32)
+    assert user.leaky(x, 0.1, out) == 1000
+    assert_same_bits(out, pyleaky.leaky_relu(x, 0.1))
+    wide = any_bits(np.random.default_rng(1), 1000, np.float64)
+    wide_out = np.empty(1000)
+    user.backward(wide, wide, 0.1, wide_out)
+    assert_same_bits(wide_out, pyleaky.leaky_relu_backward(wide, wide, 0.1))
+    with pytest.raises(ValueError, match="x has 999 elements, out has 1000"):
+        user.fails_without_the_gil(x[1:], out)

@@ -1,0 +1,172 @@
+"""Every row of the table, on every ISA and dtype, through all three doors: the ufunc, the short path, the memoryviews.
+
+The tests loop over the table, so a new row is tested as soon as its reference exists.
+"""
+
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+from arrays import DTYPES, any_bits, assert_same_bits, layouts, specials
+
+import pyleaky
+from pyleaky import _core, kernels
+
+ROWS = list(_core.ROWS.values())
+# prelu's weight gradient is reached through prelu_backward, which sums it.
+PUBLIC = {"prelu_weight_grad": "prelu_backward"}
+SUFFIX = {np.float32: "f32", np.float64: "f64"}
+LONGEST_VECTOR = 16
+NUMPYDOC = ("Parameters", "Returns", "Raises", "See Also", "References", "Examples")
+
+every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+
+
+def operands(row, rng, shape, dtype):
+    return [any_bits(rng, shape, dtype) for _ in row.inputs]
+
+
+def expected(row, values, dtype):
+    with np.errstate(all="ignore"):
+        exact = getattr(reference, row.name)(*(np.asarray(value, np.float64) for value in values))
+        return exact.astype(dtype)
+
+
+@every_row
+def test_row_is_complete(row):
+    public = PUBLIC.get(row.name, row.name)
+    function = getattr(pyleaky, public)
+    stub = (Path(pyleaky.__file__).parent / "_functions.pyi").read_text()
+
+    assert public in pyleaky.__all__
+    assert callable(getattr(reference, row.name))
+    assert f"def {public}(" in stub
+    for section in NUMPYDOC:
+        assert re.search(rf"^\s*{section}\n\s*-{{{len(section)}}}$", function.__doc__, re.MULTILINE), section
+    assert ".. math::" in function.__doc__
+    for parameter in inspect.signature(function).parameters:
+        assert re.search(rf"^\s*{parameter} : ", function.__doc__, re.MULTILINE), parameter
+
+
+def test_row_table_is_what_the_build_reads():
+    for row in ROWS:
+        for suffix in SUFFIX.values():
+            assert callable(getattr(kernels, f"{row.name}_{suffix}"))
+
+
+@every_dtype
+@every_row
+def test_specials(isa, row, dtype):
+    grid = np.meshgrid(*[specials(dtype)] * len(row.inputs))
+    values = [np.ascontiguousarray(value) for value in grid]
+    result = getattr(_core, row.name)(*values)
+    assert_same_bits(result, expected(row, values, dtype))
+    assert_same_bits(np.signbit(result[result == 0]), np.signbit(expected(row, values, dtype)[result == 0]))
+
+
+@every_dtype
+@every_row
+def test_lengths_and_alignments(isa, row, dtype):
+    rng = np.random.default_rng(1)
+    ufunc = getattr(_core, row.name)
+    for n in [*range(4 * LONGEST_VECTOR + 2), 1000, 100_003]:
+        for offset in range(0, LONGEST_VECTOR, 1 if n < 20 else 5):
+            values = [value[k + offset :][:n] for k, value in enumerate(operands(row, rng, n + 20, dtype))]
+            guarded = np.full(n + 2 * LONGEST_VECTOR, -77, dtype)
+            ufunc(*values, out=guarded[offset : offset + n])
+            assert_same_bits(guarded[offset : offset + n], expected(row, values, dtype))
+            assert (guarded[:offset] == -77).all()
+            assert (guarded[offset + n :] == -77).all()
+
+
+@every_dtype
+@every_row
+def test_layouts(isa, row, dtype):
+    rng = np.random.default_rng(2)
+    ufunc = getattr(_core, row.name)
+    values = operands(row, rng, (5, 7), dtype)
+    result = expected(row, values, dtype)
+    for k in range(len(values)):
+        for name, array in layouts(values[k]):
+            before = array.copy()
+            given = [*values[:k], array, *values[k + 1 :]]
+            assert_same_bits(ufunc(*given), result)
+            assert_same_bits(array, before)
+            if name != "read-only":
+                out = array.copy(order="K")
+                ufunc(*given, out=out)
+                assert_same_bits(out.astype(dtype), result)
+
+
+@every_dtype
+@every_row
+def test_strides_and_broadcasting(isa, row, dtype):
+    rng = np.random.default_rng(3)
+    ufunc = getattr(_core, row.name)
+    for step in (-3, -2, -1, 0, 1, 2, 3):
+        for out_step in (-3, -1, 1, 2):
+            values = [
+                np.lib.stride_tricks.as_strided(value[120:], (37,), (step * value.itemsize,))
+                for value in operands(row, rng, 240, dtype)
+            ]
+            out = np.zeros(37 * abs(out_step), dtype)[::out_step]
+            ufunc(*values, out=out)
+            assert_same_bits(out, expected(row, values, dtype))
+
+
+@every_dtype
+@every_row
+def test_overlap(isa, row, dtype):
+    rng = np.random.default_rng(4)
+    ufunc = getattr(_core, row.name)
+    for shift in (-17, -2, -1, 0, 1, 3):
+        values = operands(row, rng, 100, dtype)
+        values = [value[20:80] for value in values]
+        for k in range(len(values)):
+            result = expected(row, values, dtype)
+            base = np.zeros(100, dtype)
+            base[20:80] = values[k]
+            given = [*values[:k], base[20:80], *values[k + 1 :]]
+            ufunc(*given, out=base[20 + shift : 80 + shift])
+            assert_same_bits(base[20 + shift : 80 + shift], result)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if len(row.inputs) == 2], ids=lambda row: row.name)
+def test_reduce_and_accumulate_go_element_by_element(isa, row):
+    values = any_bits(np.random.default_rng(5), 300, np.float64)
+    ufunc = getattr(_core, row.name)
+    running = [values[0]]
+    for value in values[1:]:
+        running.append(ufunc(running[-1], value))
+    assert_same_bits(ufunc.accumulate(values), np.array(running))
+    assert_same_bits(ufunc.reduce(values), running[-1])
+
+
+@every_dtype
+@every_row
+def test_three_doors_give_the_same_bits(isa, row, dtype):
+    rng = np.random.default_rng(6)
+    values = operands(row, rng, 777, dtype)
+    if row.parameters:
+        values[-1] = dtype(0.1)
+    through_ufunc = getattr(_core, row.name)(*values)
+    through_view = np.empty_like(through_ufunc)
+    getattr(kernels, f"{row.name}_{SUFFIX[dtype]}")(*values, through_view)
+    assert_same_bits(through_view, through_ufunc)
+    if row.name not in PUBLIC:
+        if row.parameters:
+            values[-1] = 0.1
+        assert_same_bits(getattr(pyleaky, row.name)(*values), through_ufunc)
+
+
+@every_row
+def test_ufunc_promotes_small_integers_to_float64(row):
+    ufunc = getattr(_core, row.name)
+    for integer in (np.bool, np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint64):
+        values = [np.array([0, 1], integer)] * len(row.inputs)
+        assert ufunc(*values).dtype == np.float64
+        assert ufunc(*values, dtype=np.float32, casting="unsafe").dtype == np.float32
