@@ -4,7 +4,9 @@
 the emulation of tests/emulated_cupy.py, which runs the same kernel text on the host.
 """
 
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,3 +58,16 @@ def xp(request):
 def to_numpy(array):
     """The array on the host, as a plain ndarray."""
     return np.asarray(array.get() if hasattr(array, "get") else array)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """With PYLEAKY_ALLOWED_SKIPS naming a list, a skip for a reason that is not on it fails the run."""
+    allowed = os.environ.get("PYLEAKY_ALLOWED_SKIPS")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not allowed or not reporter:
+        return
+    listed = {line.strip() for line in Path(allowed).read_text().splitlines() if not line.startswith("#")}
+    reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in reporter.stats.get("skipped", [])}
+    if unlisted := sorted(reasons - listed):
+        reporter.write_line(f"skips that {allowed} does not list: {unlisted}", red=True)
+        session.exitstatus = 1

@@ -11,9 +11,6 @@ import numpy as np
 import pytest
 from arrays import DTYPES, any_bits, assert_same_bits, layouts
 from conftest import to_numpy
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 import pyleaky
 
@@ -351,38 +348,6 @@ def test_prelu_weight_gradient_dtypes(xp):
     _, dweight = pyleaky.prelu_backward(x, x, 0.25)
     assert dweight.dtype == np.float32
     assert float(dweight) == 8
-
-
-# ---------------------------------------------------------------------------------------------- any array at all
-
-
-@settings(max_examples=200, deadline=None)
-@given(data=st.data())
-def test_any_shape_stride_and_dtype(data):
-    dtype = data.draw(st.sampled_from([np.float32, np.float64]))
-    shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=7))
-    elements = st.floats(width=8 * np.dtype(dtype).itemsize, allow_subnormal=True)
-    x = data.draw(hnp.arrays(dtype, shape, elements=elements))
-    x = x[data.draw(hnp.basic_indices(shape, allow_ellipsis=False, allow_newaxis=True))]
-    slope = data.draw(st.floats(-10, 10, width=32))
-    with np.errstate(all="ignore"):
-        expected = np.where(x > 0, x, dtype(slope) * x)
-        expected_relu = np.where(x < 0, dtype(0), x)
-    assert_same_bits(pyleaky.leaky_relu(x, slope), expected)
-    assert_same_bits(pyleaky.relu(x), expected_relu)
-    with np.errstate(all="ignore"):
-        assert_same_bits(pyleaky.leaky_relu_backward(x, x, slope), np.where(x > 0, x, dtype(slope) * x))
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    shapes=hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, max_side=5),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_slopes_broadcast(shapes, seed):
-    rng = np.random.default_rng(seed)
-    x, slope = (rng.normal(size=shape) for shape in shapes.input_shapes)
-    np.testing.assert_array_equal(pyleaky.leaky_relu(x, slope), np.where(x > 0, x, slope * x))
 
 
 # ---------------------------------------------------------------------------------------------- processes and threads

