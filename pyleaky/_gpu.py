@@ -42,11 +42,17 @@ def kernel(name):
 
 @functools.cache
 def weight_grad_sum():
-    """The row prelu_weight_grad in float64, summed in one pass by CuPy's reduction tree, whose order is fixed."""
+    """
+    The row prelu_weight_grad in float64, summed by CuPy's reduction.
+
+    Each result is summed by one block along a fixed tree (CUB steps in for a single input only, and nothing is
+    atomic), so equal arrays in an equal layout give equal bits.
+    """
     row = _core.ROWS["prelu_weight_grad"]
-    arguments = ", ".join(f"double {argument}" for argument in row.inputs)
+    # One type letter each, since grad and x may differ in dtype.
+    types = dict(zip("AB", row.inputs, strict=True))
     return cupy.ReductionKernel(
-        ", ".join(f"T {argument}" for argument in row.inputs),
+        ", ".join(f"{letter} {argument}" for letter, argument in types.items()),
         "float64 total",
         f"pyleaky_term({', '.join(row.inputs)})",
         "a + b",
@@ -54,7 +60,7 @@ def weight_grad_sum():
         "0",
         "pyleaky_prelu_weight_grad_sum",
         preamble=f"""{VOCABULARY}
-__device__ inline double pyleaky_term({arguments}) {{
+__device__ inline double pyleaky_term({", ".join(f"double {argument}" for argument in row.inputs)}) {{
     typedef double T;
     return {row.formula};
 }}
@@ -66,48 +72,53 @@ __device__ inline double pyleaky_term({arguments}) {{
 def call(name, values, out=None, where=True, dtype=None):
     """Run a row as its ufunc would: the same dtype rules, errors, memory order and safety of overlaps."""
     row = _core.ROWS[name]
-    if isinstance(out, tuple):
-        (out,) = out
-    last = len(values) - 1
-    weak = [row.parameters and k == last and np.ndim(value) == 0 for k, value in enumerate(values)]
-    compute = getattr(_core, name).resolve_dtypes(
-        (*(float if w else _dtype(v) for w, v in zip(weak, values, strict=True)), None if out is None else out.dtype),
-        signature=None if dtype is None else (*(None,) * len(values), np.dtype(dtype)),
-        casting="same_kind",
-    )[-1]
+    if out is not None and not isinstance(out, cupy.ndarray):
+        raise TypeError("return arrays must be of ArrayType")
+    if not isinstance(where, cupy.ndarray):
+        where = bool(where)
+
+    given = [_dtype(value) for value in values]
+    if row.parameters and np.ndim(values[-1]) == 0:
+        given[-1] = float
+    signature = {} if dtype is None else {"signature": (*(None for _ in given), np.dtype(dtype))}
+    given.append(None if out is None else out.dtype)
+    compute = getattr(_core, name).resolve_dtypes(tuple(given), **signature)[-1]
     values = [_operand(value, compute) for value in values]
 
-    shapes = [value.shape for value in values] + [np.shape(where)]
-    try:
-        shape = np.broadcast_shapes(*shapes)
-    except ValueError:
-        listed = " ".join(str(shape).replace(" ", "") for shape in shapes)
-        raise ValueError(f"operands could not be broadcast together with shapes {listed}") from None
-    if out is not None:
-        if np.broadcast_shapes(shape, out.shape) != out.shape:
-            raise ValueError(
-                f"non-broadcastable output operand with shape {out.shape} doesn't match the broadcast shape {shape}"
-            )
-        shape = out.shape
+    shapes = [value.shape for value in values]
+    shapes += [] if out is None else [out.shape]
+    shapes += [] if where is True else [np.shape(where)]
+    shape = _broadcast(shapes)
+    if out is not None and out.shape != shape:
+        raise ValueError(
+            f"non-broadcastable output operand with shape {_text(out.shape)} "
+            f"doesn't match the broadcast shape {_text(shape)}"
+        )
 
     if out is not None and where is True and out.dtype == compute and all(_is_safe(value, out) for value in values):
         return kernel(name)(*values, out)
-    likeness = next((value for value in values if value.shape == shape), None)
-    result = cupy.empty(shape, compute) if likeness is None else cupy.empty_like(likeness, dtype=compute)
+    likeness = next((value for value in values if isinstance(value, cupy.ndarray) and value.shape == shape), None)
+    result = cupy.empty(shape, compute) if likeness is None else cupy.empty_like(likeness)
     kernel(name)(*values, result)
     if out is None and where is True:
         return result
     if out is None:
         out = cupy.empty_like(result)
-    cupy.copyto(out, result, casting="same_kind", where=where)
+    cupy.copyto(out, result, where=where)
     return out
 
 
 def sum_weight_grad(grad, x, axes, dtype):
-    return weight_grad_sum()(_operand(grad, x.dtype), x, axis=axes).astype(dtype)
+    """The row prelu_weight_grad summed over axes, in float64 from product to sum and rounded to dtype once."""
+    if not axes:
+        return call("prelu_weight_grad", [grad, x], dtype=dtype)
+    return weight_grad_sum()(grad, x, axis=axes).astype(dtype)
 
 
 def _dtype(value):
+    """What NumPy's promotion asks for: a dtype, or int or float for a Python number, which adapts to the others."""
+    if type(value) in (int, float):
+        return type(value)
     return value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
 
 
@@ -119,8 +130,21 @@ def _operand(value, dtype):
         return np.asarray(value).astype(dtype)[()]
 
 
+def _broadcast(shapes):
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        # NumPy's words, the blank at the end included.
+        listed = "".join(_text(shape) + " " for shape in shapes)
+        raise ValueError(f"operands could not be broadcast together with shapes {listed}") from None
+
+
+def _text(shape):
+    return str(shape).replace(" ", "")
+
+
 def _is_safe(value, out):
-    """Whether the kernel may write out while it reads value: the same elements in the same places, or none in common."""
+    """Whether the kernel may write out while it reads value: the same elements in the same places, or none shared."""
     if not isinstance(value, cupy.ndarray) or not cupy.may_share_memory(value, out):
         return True
     same_place = value.data.ptr == out.data.ptr
