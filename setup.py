@@ -28,11 +28,7 @@ if int(np.__version__.split(".")[0]) < 2:
 HERE = Path(__file__).parent
 SOURCES = ["src/kernels.c", "src/dispatch.c", "src/driver.c"]
 MSVC = os.name == "nt"
-FLAGS = (
-    []
-    if MSVC
-    else ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
-)
+FLAGS = [] if MSVC else ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
 # Cython's own output trips over two of the warnings.
 CYTHON_FLAGS = [] if MSVC else ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 

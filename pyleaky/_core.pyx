@@ -7,7 +7,6 @@ from cpython.mem cimport PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF
 
-import importlib.metadata
 import os
 import sys
 from typing import NamedTuple
@@ -153,6 +152,8 @@ if leaky_choose_isa():
 
 
 def _cupy_version():
+    import importlib.metadata  # here, since it would make up half of the time that importing pyleaky adds
+
     for distribution in ("cupy-cuda13x", "cupy-cuda12x", "cupy"):
         try:
             return importlib.metadata.version(distribution)
