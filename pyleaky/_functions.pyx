@@ -199,6 +199,10 @@ def _check_broadcast(argument, parameter, x_shape):
 def _call(name, operands, out=None, where=True, dtype=None):
     """Run a row on any operands: (argument's name, value) in the row's order, a parameter last."""
     row = _core.ROWS[name]
+    if isinstance(out, tuple):
+        if len(out) != 1:
+            raise ValueError("The 'out' tuple must have exactly one entry per ufunc output")
+        (out,) = out
     back_end = _back_end([*operands, ("out", out), ("where", where)])
     values = [value for _, value in operands]
     if row.parameters:

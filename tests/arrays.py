@@ -60,7 +60,8 @@ def canonical(array):
     """The bits of an array, every NaN mapped to one."""
     array = np.array(array, copy=True, order="C", ndmin=1)
     array = array.astype(array.dtype.newbyteorder("="))
-    array[np.isnan(array)] = np.nan
+    if array.dtype.kind == "f":
+        array[np.isnan(array)] = np.nan
     return array.view(f"u{array.dtype.itemsize}")
 
 
