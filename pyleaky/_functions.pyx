@@ -174,7 +174,10 @@ def _back_end(operands):
         return None
     on_gpu = next(argument for argument, value in operands if isinstance(value, array))
     for argument, value in operands:
-        if not isinstance(value, (array, float, int, np.generic, type(None))) and np.shape(value) != ():
+        number = isinstance(value, (float, int, np.generic)) or np.shape(value) == ()
+        if isinstance(value, np.ndarray) and argument == "out":
+            number = False
+        if not number and not isinstance(value, (array, type(None))):
             kind = type(value)
             raise TypeError(
                 f"{on_gpu} is a cupy.ndarray, but {argument} is a {kind.__module__}.{kind.__qualname__}; "
@@ -653,15 +656,14 @@ def prelu_backward(grad, x, weight, *, axis=None):
     if dtype not in _core.DTYPES:
         dtype = dx.dtype
 
-    if back_end is not None:
-        total = back_end.sum_weight_grad(grad, x, summed, dtype)
-    elif summed or number:
-        with np.errstate(all="ignore"):
-            products = _call("prelu_weight_grad", [("grad", grad), ("x", x)], dtype=np.float64)
-            total = np.sum(products, axis=summed if len(summed) < len(shape) else None)
-            total = total.astype(dtype)
-    else:
-        total = _call("prelu_weight_grad", [("grad", grad), ("x", x)], dtype=dtype)
+    with np.errstate(all="ignore"):
+        if back_end is not None and summed:
+            total = back_end.sum_weight_grad(grad, x, summed)
+        else:
+            total = _call("prelu_weight_grad", [("grad", grad), ("x", x)], dtype=np.float64)
+            if summed:
+                total = np.sum(total, axis=summed if len(summed) < len(shape) else None)
+        total = total.astype(dtype)
     if number:
         return dx, total
     if order is not None:

@@ -8,6 +8,7 @@ from _functions.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import cupy
 import numpy as np
@@ -28,7 +29,7 @@ OPTIONS = ("--fmad=false",)
 
 
 @functools.cache
-def kernel(name):
+def kernel(name: str) -> Any:
     row = _core.ROWS[name]
     return cupy.ElementwiseKernel(
         ", ".join(f"T {argument}" for argument in row.inputs),
@@ -41,7 +42,7 @@ def kernel(name):
 
 
 @functools.cache
-def weight_grad_sum():
+def weight_grad_sum() -> Any:
     """
     The row prelu_weight_grad in float64, summed by CuPy's reduction.
 
@@ -69,7 +70,7 @@ __device__ inline double pyleaky_term({", ".join(f"double {argument}" for argume
     )
 
 
-def call(name, values, out=None, where=True, dtype=None):
+def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype: Any = None) -> Any:
     """Run a row as its ufunc would: the same dtype rules, errors, memory order and safety of overlaps."""
     row = _core.ROWS[name]
     if out is not None and not isinstance(out, cupy.ndarray):
@@ -80,9 +81,9 @@ def call(name, values, out=None, where=True, dtype=None):
     given = [_dtype(value) for value in values]
     if row.parameters and np.ndim(values[-1]) == 0:
         given[-1] = float
-    signature = {} if dtype is None else {"signature": (*(None for _ in given), np.dtype(dtype))}
+    signature = *(None for _ in given), None if dtype is None else np.dtype(dtype)
     given.append(None if out is None else out.dtype)
-    compute = getattr(_core, name).resolve_dtypes(tuple(given), **signature)[-1]
+    compute = getattr(_core, name).resolve_dtypes(tuple(given), signature=signature)[-1]
     values = [_operand(value, compute) for value in values]
 
     shapes = [value.shape for value in values]
@@ -97,8 +98,9 @@ def call(name, values, out=None, where=True, dtype=None):
 
     if out is not None and where is True and out.dtype == compute and all(_is_safe(value, out) for value in values):
         return kernel(name)(*values, out)
-    likeness = next((value for value in values if isinstance(value, cupy.ndarray) and value.shape == shape), None)
-    result = cupy.empty(shape, compute) if likeness is None else cupy.empty_like(likeness)
+    # NumPy's order "K": where the inputs disagree, the one nearest to C decides.
+    whole = [value for value in values if isinstance(value, cupy.ndarray) and value.shape == shape]
+    result = cupy.empty_like(min(whole, key=_axes_by_stride)) if whole else cupy.empty(shape, compute)
     kernel(name)(*values, result)
     if out is None and where is True:
         return result
@@ -108,21 +110,19 @@ def call(name, values, out=None, where=True, dtype=None):
     return out
 
 
-def sum_weight_grad(grad, x, axes, dtype):
-    """The row prelu_weight_grad summed over axes, in float64 from product to sum and rounded to dtype once."""
-    if not axes:
-        return call("prelu_weight_grad", [grad, x], dtype=dtype)
-    return weight_grad_sum()(grad, x, axis=axes).astype(dtype)
+def sum_weight_grad(grad: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """The row prelu_weight_grad summed over axes, in float64 from product to sum."""
+    return weight_grad_sum()(grad, x, axis=axes)
 
 
-def _dtype(value):
+def _dtype(value: Any) -> Any:
     """What NumPy's promotion asks for: a dtype, or int or float for a Python number, which adapts to the others."""
     if type(value) in (int, float):
         return type(value)
     return value.dtype if hasattr(value, "dtype") else np.asarray(value).dtype
 
 
-def _operand(value, dtype):
+def _operand(value: Any, dtype: Any) -> Any:
     """On the device, in the dtype to compute in.  A number is rounded once, without a warning if it overflows."""
     if isinstance(value, cupy.ndarray):
         return value.astype(dtype, copy=False)
@@ -130,7 +130,7 @@ def _operand(value, dtype):
         return np.asarray(value).astype(dtype)[()]
 
 
-def _broadcast(shapes):
+def _broadcast(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
@@ -139,13 +139,16 @@ def _broadcast(shapes):
         raise ValueError(f"operands could not be broadcast together with shapes {listed}") from None
 
 
-def _text(shape):
+def _text(shape: tuple[int, ...]) -> str:
     return str(shape).replace(" ", "")
 
 
-def _is_safe(value, out):
+def _axes_by_stride(array: Any) -> list[int]:
+    return sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+
+
+def _is_safe(value: Any, out: Any) -> bool:
     """Whether the kernel may write out while it reads value: the same elements in the same places, or none shared."""
     if not isinstance(value, cupy.ndarray) or not cupy.may_share_memory(value, out):
         return True
-    same_place = value.data.ptr == out.data.ptr
-    return same_place and value.shape == out.shape and value.strides == out.strides
+    return (value.data.ptr, value.shape, value.strides) == (out.data.ptr, out.shape, out.strides)

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,7 +24,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     """A NumPy array that only its `get` gives out."""
 
     def __init__(self, host):
-        if host.dtype.kind not in "?bBhHiIqQefdFDlL" and host.dtype.kind not in "biufc":
+        if host.dtype.kind not in "biufc":
             raise ValueError(f"Unsupported dtype {host.dtype}")
         self._host = host
 
@@ -34,7 +33,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return SimpleNamespace(ptr=self._host.ctypes.data)
 
     def get(self):
-        return self._host.copy()
+        return np.array(self._host, order="C")
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` instead.")
@@ -52,10 +51,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return getattr(sys.modules[__name__], function.__name__)(*arguments, **options)
 
     def __getitem__(self, index):
-        return _wrap(self._host[_unwrap(index)])
+        return _wrap(self._host[_index(index)])
 
     def __setitem__(self, index, value):
-        self._host[_unwrap(index)] = _unwrap(value)
+        self._host[_index(index)] = _unwrap(value)
 
     def __len__(self):
         return len(self._host)
@@ -83,6 +82,11 @@ def _unwrap(value):
     if isinstance(value, np.ndarray):
         raise TypeError(f"Unsupported type {type(value)}")
     return value._host if isinstance(value, ndarray) else value
+
+
+def _index(index):
+    # CuPy takes NumPy's arrays here.
+    return tuple(map(_index, index)) if isinstance(index, tuple) else getattr(index, "_host", index)
 
 
 def _wrapped(function):
@@ -130,139 +134,138 @@ def copyto(dst, src, casting="same_kind", where=None):
 
 # ---------------------------------------------------------------------------------------------- kernels
 
-
-@functools.cache
-def _compile(source, flags):
-    """The function `run` of a C++ source (or C, in which it is valid too)."""
-    compilers = {"c++": ("c++", "g++", "clang++"), "c": ("cc", "gcc", "clang")}
-    found = [(language, path) for language, names in compilers.items() for path in map(shutil.which, names) if path]
-    if not found:
-        pytest.skip("no C++ or C compiler to run CuPy's kernels on the host")
-    language, path = found[0]
-    with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder, "kernel.so")
-        command = [path, "-x", language, "-O2", "-fPIC", "-shared", "-Wall", "-Werror", *flags, "-o", library, "-"]
-        subprocess.run(command, input=source, text=True, check=True)
-        return ctypes.CDLL(str(library)).run
-
-
-class _Kernel:
-    def __init__(self, in_params, out_params, name, preamble, options):
-        self.inputs, self.outputs = ([p.split() for p in params.split(", ")] for params in (in_params, out_params))
-        self.name, self.preamble = name, preamble
-        self.flags = tuple(FLAGS[option] for option in options)
-
-    def _resolve(self, args):
-        """The dtype of every parameter, by its own name or by its type letter: arrays decide, numbers adapt."""
-        for arg in args:
-            if not isinstance(arg, (ndarray, bool, int, float, np.generic)):
-                raise TypeError(f"Unsupported type {type(arg)}")
-        if not any(isinstance(arg, ndarray) for arg in args):
-            raise ValueError("Loop size is undecided.")
-        known = {kind: np.dtype(kind) for kind, _ in self.inputs + self.outputs if len(kind) > 1}
-        for (kind, name), arg in zip(self.inputs + self.outputs, args, strict=False):
-            if isinstance(arg, ndarray) and known.setdefault(kind, arg.dtype) != arg.dtype:
-                raise TypeError(f"Type is mismatched. {name} {arg.dtype} {known[kind]} {kind}")
-        return known
-
-    def _run(self, known, arrays, shape, operation):
-        """Go through all elements in C order, as CuPy's indexer counts them."""
-        params = self.inputs + self.outputs
-        typedefs = "".join(f"typedef {_c_name(dtype)} {kind};\n" for kind, dtype in known.items() if len(kind) == 1)
-        types = [_c_name(known[kind]) for kind, _ in params]
-        names = [name for _, name in params]
-        loads = "".join(
-            f"        {'' if k >= len(self.inputs) else 'const '}{types[k]} {names[k]} = *({types[k]} *)_at[{k}];\n"
-            for k in range(len(params))
-        )
-        stores = "".join(f"        *({types[k]} *)_at[{k}] = {names[k]};\n" for k in range(len(self.inputs), len(params)))
-        source = f"""\
+SOURCE = """\
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #define __device__ static
-{typedefs}{self.preamble}
+{typedefs}
+{preamble}
 #ifdef __cplusplus
 extern "C"
 #endif
 void run(ptrdiff_t _count, ptrdiff_t _ndim, const ptrdiff_t *_shape, char *const *_data, const ptrdiff_t *_steps)
 {{
     for (ptrdiff_t _i = 0; _i < _count; _i++) {{
-        char *_at[{len(params)}];
-        for (int _k = 0; _k < {len(params)}; _k++) {{
+        char *_at[{operands}];
+        for (int _k = 0; _k < {operands}; _k++) {{
             ptrdiff_t _rest = _i;
             _at[_k] = _data[_k];
             for (ptrdiff_t _d = _ndim; _d-- > 0; _rest /= _shape[_d])
                 _at[_k] += _rest % _shape[_d] * _steps[_k * _ndim + _d];
         }}
-{loads}        {operation};
-{stores}    }}
+        {loads}
+        {operation};
+        {store}
+    }}
 }}
 """
-        steps = [step for array in arrays for step in array.strides]
-        _compile(source, self.flags)(
-            ctypes.c_ssize_t(math.prod(shape)),
-            ctypes.c_ssize_t(len(shape)),
-            (ctypes.c_ssize_t * len(shape))(*shape),
-            (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays)),
-            (ctypes.c_ssize_t * len(steps))(*steps),
-        )
 
-    def _hosts(self, known, args, shape):
-        """What the kernel reads and writes: numbers in their parameter's dtype, everything in the broadcast shape."""
-        hosts = [
-            arg._host if isinstance(arg, ndarray) else np.array(arg, known[kind])
-            for (kind, _), arg in zip(self.inputs + self.outputs, args, strict=True)
-        ]
-        return [np.lib.stride_tricks.as_strided(h, shape, np.broadcast_to(h, shape).strides) for h in hosts]
+
+@functools.cache
+def _compile(source, flags):
+    """The function `run` of a source that is C++ and C alike."""
+    compilers = {"c++": ("c++", "g++", "clang++"), "c": ("cc", "gcc", "clang")}
+    found = [(language, path) for language, names in compilers.items() for path in map(shutil.which, names) if path]
+    if not found:
+        pytest.skip("no C++ or C compiler to run CuPy's kernels on the host")
+    language, path = found[0]
+    with tempfile.TemporaryDirectory() as folder:
+        library = f"{folder}/kernel.so"
+        command = [path, "-x", language, "-O2", "-fPIC", "-shared", *flags, "-o", library, "-"]
+        subprocess.run(command, input=source, text=True, check=True)
+        return ctypes.CDLL(library).run
 
 
 def _c_name(dtype):
     return C_NAMES.get(dtype.name, f"{dtype.name}_t")
 
 
+class _Kernel:
+    def __init__(self, in_params, out_params, operation, name, preamble, options):
+        self.inputs, outputs = (tuple(p.split() for p in params.split(", ")) for params in (in_params, out_params))
+        (self.output,) = outputs
+        self.operation, self.name, self.preamble = operation, name, preamble
+        self.flags = tuple(FLAGS[option] for option in options)
+
+    def _resolve(self, args):
+        """The broadcast shape and the dtype of every parameter type: arrays decide, numbers adapt."""
+        arrays = [arg for arg in args if isinstance(arg, ndarray)]
+        for arg in args:
+            if not isinstance(arg, (ndarray, bool, int, float, np.generic)):
+                raise TypeError(f"Unsupported type {type(arg)}")
+        if not arrays:
+            raise ValueError("Loop size is undecided.")
+        params = (*self.inputs, self.output)
+        dtypes = {kind: np.dtype(kind) for kind, _ in params if len(kind) > 1}
+        for (kind, name), arg in zip(params, args, strict=False):
+            if isinstance(arg, ndarray) and dtypes.setdefault(kind, arg.dtype) != arg.dtype:
+                raise TypeError(f"Type is mismatched. {name} {arg.dtype} {dtypes[kind]} {kind}")
+        return np.broadcast_shapes(*(array.shape for array in arrays)), dtypes
+
+    def _run(self, args, out, shape, dtypes):
+        """Element by element in C order, the order in which CuPy numbers them."""
+        params = (*self.inputs, self.output)
+        types = [_c_name(dtypes[kind]) for kind, _ in params]
+        loads = [f"{types[k]} {name} = *({types[k]} *)_at[{k}];" for k, (_, name) in enumerate(params)]
+        source = SOURCE.format(
+            typedefs=" ".join(f"typedef {_c_name(dtype)} {kind};" for kind, dtype in dtypes.items() if len(kind) == 1),
+            preamble=self.preamble,
+            operands=len(params),
+            loads=" ".join(["const " + load for load in loads[:-1]] + loads[-1:]),
+            operation=self.operation,
+            store=f"*({types[-1]} *)_at[{len(params) - 1}] = {self.output[1]};",
+        )
+        hosts = [
+            arg._host if isinstance(arg, ndarray) else np.array(arg, dtypes[kind])
+            for (kind, _), arg in zip(params, (*args, out), strict=True)
+        ]
+        hosts = [np.broadcast_to(host, shape) for host in hosts]
+        steps = [step for host in hosts for step in host.strides]
+        _compile(source, self.flags)(
+            ctypes.c_ssize_t(math.prod(shape)),
+            ctypes.c_ssize_t(len(shape)),
+            (ctypes.c_ssize_t * len(shape))(*shape),
+            (ctypes.c_void_p * len(hosts))(*(host.ctypes.data for host in hosts)),
+            (ctypes.c_ssize_t * len(steps))(*steps),
+        )
+
+
 class ElementwiseKernel(_Kernel):
     def __init__(self, in_params, out_params, operation, name="kernel", preamble="", options=()):
-        super().__init__(in_params, out_params, name, preamble, options)
-        self.operation = operation
+        super().__init__(in_params, out_params, operation, name, preamble, options)
 
     def __call__(self, *args):
-        if len(args) not in (len(self.inputs), len(self.inputs + self.outputs)):
+        if len(args) not in (len(self.inputs), len(self.inputs) + 1):
             raise TypeError(f"Wrong number of arguments for {self.name!r}")
-        known = self._resolve(args)
-        shape = np.broadcast_shapes(*(arg.shape for arg in args if isinstance(arg, ndarray)))
-        if len(args) == len(self.inputs):
-            args += (ndarray(np.empty(shape, known[self.outputs[0][0]])),)
-        out = args[-1]
+        shape, dtypes = self._resolve(args)
+        args, out = args[: len(self.inputs)], args[len(self.inputs) :]
+        out = out[0] if out else ndarray(np.empty(shape, dtypes[self.output[0]]))
         if not isinstance(out, ndarray):
             raise TypeError("Output arguments type must be cupy.ndarray")
         if out.shape != shape:
             raise ValueError("Out shape is mismatched")
-        if 0 not in shape:
-            self._run(known, self._hosts(known, args, shape), shape, self.operation)
+        self._run(args, out, shape, dtypes)
         return out
 
 
 class ReductionKernel(_Kernel):
-    """Sums one element after another, where CuPy goes along a tree."""
+    """Adds one element after another to the result, where CuPy goes along a tree."""
 
-    def __init__(
-        self, in_params, out_params, map_expr, reduce_expr, post_map_expr, identity, name="kernel", preamble="", options=()
-    ):
-        super().__init__(in_params, out_params, name, preamble, options)
-        ((kind, out),) = self.outputs
-        assert post_map_expr == f"{out} = a"
-        self.identity = identity
+    def __init__(self, in_params, out_params, map_expr, reduce_expr, post_map_expr, identity, name, preamble, options):
+        kind, out = out_params.split()
         kind = _c_name(np.dtype(kind))
-        self.operation = f"const {kind} a = {out}, b = ({kind})({map_expr}); {out} = {reduce_expr}"
+        assert post_map_expr == f"{out} = a"
+        step = f"const {kind} a = {out}, b = ({kind})({map_expr}); {out} = ({reduce_expr})"
+        super().__init__(in_params, out_params, step, name, preamble, options)
+        self.identity = float(identity)
 
     def __call__(self, *args, axis=None):
         if len(args) != len(self.inputs):
             raise TypeError(f"Wrong number of arguments for {self.name}")
-        known = self._resolve(args)
-        shape = np.broadcast_shapes(*(arg.shape for arg in args if isinstance(arg, ndarray)))
+        shape, dtypes = self._resolve(args)
         axes = np.lib.array_utils.normalize_axis_tuple(range(len(shape)) if axis is None else axis, len(shape))
-        total = np.full([1 if k in axes else n for k, n in enumerate(shape)], float(self.identity), known[self.outputs[0][0]])
-        if 0 not in shape:
-            self._run(known, self._hosts(known, (*args, ndarray(total)), shape), shape, self.operation)
-        return ndarray(total.reshape([n for k, n in enumerate(shape) if k not in axes]))
+        kept = [1 if k in axes else n for k, n in enumerate(shape)]
+        out = ndarray(np.full(kept, self.identity, dtypes[self.output[0]]))
+        self._run(args, out, shape, dtypes)
+        return out.reshape([n for k, n in enumerate(shape) if k not in axes])

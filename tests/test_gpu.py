@@ -1,0 +1,485 @@
+"""The CuPy back end against the CPU: equal bits, rules and errors; and CUDA source that compiles without a GPU.
+
+Every test but those for NVRTC and the import takes the `cupy` fixture: a GPU where there is one, else the emulation.
+What NumPy and CuPy share with the same expectation is in test_functions.py; here one back end is the other's judge.
+"""
+
+import importlib.util
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from arrays import DTYPES, any_bits, assert_same_bits, specials
+from conftest import to_numpy
+
+import pyleaky
+from pyleaky import _core
+
+ROWS = list(_core.ROWS.values())
+FUNCTIONS = {
+    "relu": lambda x, grad, slope, **options: pyleaky.relu(x, **options),
+    "leaky_relu": lambda x, grad, slope, **options: pyleaky.leaky_relu(x, 0.1, **options),
+    "leaky_relu-slopes": lambda x, grad, slope, **options: pyleaky.leaky_relu(x, slope, **options),
+    "relu_backward": lambda x, grad, slope, **options: pyleaky.relu_backward(grad, x, **options),
+    "leaky_relu_backward": lambda x, grad, slope, **options: pyleaky.leaky_relu_backward(grad, x, 0.1, **options),
+    "leaky_relu_backward-slopes": lambda x, grad, slope, **options: pyleaky.leaky_relu_backward(
+        grad, x, slope, **options
+    ),
+}
+
+every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
+every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+def assert_same(cupy, call, *arrays):
+    """Run the call on NumPy's and on CuPy's arrays: equal results, and the arrays left equal."""
+    host = [array.copy() for array in arrays]
+    device = [cupy.asarray(array) for array in arrays]
+    expected, actual = call(*host), call(*device)
+    if not isinstance(expected, tuple):
+        expected, actual = (expected,), (actual,)
+    for wanted, got in zip(expected, actual, strict=True):
+        assert isinstance(got, cupy.ndarray)
+        assert_same_bits(to_numpy(got), wanted)
+        if wanted.size > 1:
+            assert got.strides == wanted.strides
+    for wanted, got in zip(host, device, strict=True):
+        compare = assert_same_bits if wanted.dtype.kind == "f" else np.testing.assert_array_equal
+        compare(to_numpy(got), wanted)
+
+
+# ---------------------------------------------------------------------------------------------- the kernels
+
+
+@every_dtype
+@every_row
+def test_kernels_give_the_bits_of_the_cpu(cupy, row, dtype):
+    from pyleaky import _gpu
+
+    rng = np.random.default_rng(0)
+    grid = np.meshgrid(*[specials(dtype)] * len(row.inputs))
+    values = [np.concatenate([axis.ravel(), any_bits(rng, 10_000, dtype)]) for axis in grid]
+    device = [cupy.asarray(value) for value in values]
+    ufunc = getattr(_core, row.name)
+
+    assert_same_bits(to_numpy(_gpu.call(row.name, device)), ufunc(*values))
+    if row.parameters:
+        for number in [*specials(dtype), *specials(dtype).tolist(), 0.1, 1e300, 1e-300]:
+            with np.errstate(all="ignore"):
+                expected = ufunc(*values[:-1], dtype(number))
+            assert_same_bits(to_numpy(_gpu.call(row.name, [*device[:-1], number])), expected)
+
+
+@every_row
+def test_ufuncs_leave_cupy_arrays_alone(cupy, row):
+    # Else a test could pass although it never reached the back end.
+    with pytest.raises(TypeError, match="NotImplemented"):
+        getattr(_core, row.name)(*[cupy.ones(3)] * len(row.inputs))
+    with pytest.raises(TypeError, match="Implicit conversion"):
+        np.asarray(cupy.ones(3))
+
+
+# ---------------------------------------------------------------------------------------------- NVRTC
+
+
+@pytest.fixture
+def real_gpu():
+    """pyleaky._gpu on the real CuPy, which makes kernel objects and their source without a device."""
+    pytest.importorskip("cupy", "14", reason="CuPy 14, which writes the CUDA around each row, is not installed")
+    spec = importlib.util.spec_from_file_location("pyleaky._gpu", f"{pyleaky.__path__[0]}/_gpu.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cuda_source(kernel, dtypes, number=False, ndim=1):
+    """What CuPy 14 hands to NVRTC for arrays of these dtypes, 1-d and contiguous or strided; a number last or not."""
+    import cupy
+    from cupy._core import _carray, _kernel, _reduction, _scalar, core
+
+    array, indexer, scalar = 1, 2, 3  # cupy/_core/_kernel.pxd
+
+    def info(kind, cls, dtype=None):
+        return _kernel._ArgInfo(kind, cls, dtype, ndim, ndim == 1, True)
+
+    dtypes = tuple(map(np.dtype, dtypes))
+    given = (*dtypes[:-1], None) if number else dtypes
+    _, (out_dtype,), types = _kernel._decide_params_type(kernel.in_params, kernel.out_params, given, ())
+    infos = [info(array, cupy.ndarray, dtype) for dtype in (*dtypes, np.dtype(out_dtype))]
+    if number:
+        infos[-2] = info(scalar, _scalar.CScalar, dtypes[-1])
+    infos.append(info(indexer, _carray.Indexer))
+    if isinstance(kernel, cupy.ElementwiseKernel):
+        text = kernel.operation, kernel.name, kernel.preamble
+        source = _kernel._get_elementwise_kernel_code(tuple(infos), types, kernel.params, *text)
+    else:
+        infos += [info(indexer, _carray.Indexer), info(scalar, _scalar.CScalar, np.dtype(np.int32))]
+        types = _kernel._TypeMap((*zip("AB", dtypes, strict=True), ("IndexT", np.dtype(np.int32))))
+        text = kernel.identity, kernel.map_expr, kernel.reduce_expr, kernel.post_map_expr, kernel.preamble
+        head = kernel.nin, 1, kernel._params, tuple(infos), types, kernel.name, 512, kernel.reduce_type
+        source = _reduction._ReductionKernel_get_cached_function_code(*head, *text, kernel.options)
+    return "".join(f"#include <{header}>\n" for header in core._cupy_header_list) + source
+
+
+def compile_cuda(source, options, arch):
+    """The PTX; raises unless NVRTC makes a device binary of the source."""
+    nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings, which calls NVRTC, is not installed")
+    from cupy._core import core
+
+    def check(status, *results):
+        assert status == nvrtc.nvrtcResult.NVRTC_SUCCESS, nvrtc.nvrtcGetErrorString(status)[1]
+        return results[0] if results else None
+
+    include = core._get_header_dir_path()
+    libraries = ("", "/cupy/_cccl/cub", "/cupy/_cccl/thrust", "/cupy/_cccl/libcudacxx")
+    options = [*options, *(f"-I{include}{library}" for library in libraries), "--std=c++17", f"-arch={arch}"]
+    program = check(*nvrtc.nvrtcCreateProgram(source.encode(), b"kernel.cu", 0, None, None))
+    (status,) = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
+    log = bytes(check(*nvrtc.nvrtcGetProgramLogSize(program)))
+    check(*nvrtc.nvrtcGetProgramLog(program, log))
+    assert status == nvrtc.nvrtcResult.NVRTC_SUCCESS, log.decode()
+    assert check(*nvrtc.nvrtcGetCUBINSize(program)) > 0
+    ptx = bytes(check(*nvrtc.nvrtcGetPTXSize(program)))
+    check(*nvrtc.nvrtcGetPTX(program, ptx))
+    check(*nvrtc.nvrtcDestroyProgram(program))
+    return ptx.decode()
+
+
+def check_ptx(ptx):
+    """No operation whose bits are not the CPU's."""
+    assert not re.findall(r"\bfma\.|\bmad\.\w+\.f|\.ftz|\.approx", ptx)
+
+
+every_arch = pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
+
+
+@every_arch
+@every_dtype
+@every_row
+def test_kernels_compile_with_nvrtc(real_gpu, row, dtype, arch):
+    for number in [False, True][: 1 + row.parameters]:
+        for ndim in (1, 3):
+            source = cuda_source(real_gpu.kernel(row.name), [dtype] * len(row.inputs), number, ndim)
+            ptx = compile_cuda(source, real_gpu.OPTIONS, arch)
+            check_ptx(ptx)
+            assert f".entry pyleaky_{row.name}(" in ptx
+            if "v_mul" in row.formula:
+                assert re.search(rf"\bmul(\.rn)?\.f{8 * np.dtype(dtype).itemsize}\b", ptx)
+
+
+@every_arch
+@pytest.mark.parametrize("dtypes", ["ff", "dd", "fd", "bf"])
+def test_weight_gradient_compiles_with_nvrtc(real_gpu, dtypes, arch):
+    ptx = compile_cuda(cuda_source(real_gpu.weight_grad_sum(), dtypes), real_gpu.OPTIONS, arch)
+    check_ptx(ptx)
+    assert re.search(r"\bmul(\.rn)?\.f64\b", ptx)
+    assert re.search(r"\badd(\.rn)?\.f64\b", ptx)
+    assert not re.search(r"\b(mul|add)(\.rn)?\.f32\b|\batom\.|\bred\.", ptx)
+
+
+def test_cupy_is_not_imported_before_its_array_arrives():
+    code = """
+import sys
+import numpy as np
+import pyleaky
+for dtype in "fdb":
+    x = np.arange(-6, 6).reshape(3, 4).astype(dtype)
+    for x in (x, x.T, x[:0], x[0, 0], x.tolist()):
+        pyleaky.relu(x)
+        pyleaky.leaky_relu(x, 0.1)
+        pyleaky.leaky_relu(x, np.asarray(x))
+        pyleaky.prelu(x, 0.1)
+        pyleaky.relu_backward(x, x)
+        pyleaky.leaky_relu_backward(x, output=x)
+        pyleaky.prelu_backward(x, x, 0.1)
+pyleaky.show_config()
+print([name for name in sys.modules if name.split(".")[0] == "cupy" or name == "pyleaky._gpu"])
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+# ---------------------------------------------------------------------------------------------- layouts and overlap
+
+LAYOUTS = {
+    "contiguous": lambda a: a,
+    "transposed": lambda a: a.T,
+    "middle axis last": lambda a: a.transpose(0, 2, 1),
+    "strided": lambda a: a[::2, 1::3],
+    "reversed": lambda a: a[::-1, :, ::-1],
+    "column": lambda a: a[:, 1, 2],
+    "one element": lambda a: a[1:2, :1, 3:4],
+    "0-d": lambda a: a[1, 2, 3:4].reshape(()),
+    "empty": lambda a: a[:0],
+    "empty inside": lambda a: a[:, 2:2],
+}
+
+
+def operands(dtype=np.float32, shape=(6, 7, 8)):
+    rng = np.random.default_rng(0)
+    return [any_bits(rng, shape, dtype) for _ in range(3)]
+
+
+@every_function
+@every_dtype
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_layouts(cupy, layout, dtype, function):
+    assert_same(cupy, lambda *arrays: function(*map(layout, arrays)), *operands(dtype))
+    assert_same(cupy, lambda *arrays: function(*map(layout, arrays), out=layout(arrays[0])), *operands(dtype))
+
+
+@every_function
+def test_layouts_that_differ(cupy, function):
+    x, grad, slope = operands(shape=(6, 6))
+    assert_same(cupy, lambda x, grad, slope: function(x.T, grad[::-1], slope[:, ::-1]), x, grad, slope)
+    assert_same(cupy, lambda x, grad, slope: function(x[::-1], grad.T, slope.T), x, grad, slope)
+
+
+@every_function
+def test_overlapping_out(cupy, function):
+    for inside, outside in [
+        (slice(20, 80), slice(20, 80)),
+        (slice(20, 80), slice(1, 61)),
+        (slice(20, 80), slice(19, 79)),
+        (slice(20, 80), slice(23, 83)),
+        (slice(0, 100), slice(None, None, -1)),
+        (slice(0, 50), slice(0, 100, 2)),
+        (slice(79, 19, -1), slice(20, 80)),
+    ]:
+        for target in range(3):
+
+            def call(*arrays, inside=inside, outside=outside, target=target):
+                return function(*(array[inside] for array in arrays), out=arrays[target][outside])
+
+            assert_same(cupy, call, *operands(shape=100))
+
+
+def test_slopes_that_overlap_out(cupy):
+    for slope in (lambda a: a[:1], lambda a: a[3], lambda a: a[:, :1], lambda a: a.T):
+        assert_same(cupy, lambda a, slope=slope: pyleaky.leaky_relu(a, slope(a), out=a), operands(shape=(6, 6))[0])
+
+
+def test_broadcasting(cupy):
+    x, _, slope = operands(shape=(6, 7))
+    for call in [
+        lambda x, slope: pyleaky.leaky_relu(x, slope[0]),
+        lambda x, slope: pyleaky.leaky_relu(x, slope[:, :1]),
+        lambda x, slope: pyleaky.leaky_relu(x[0], slope),
+        lambda x, slope: pyleaky.leaky_relu(x[:, :1], slope[0]),
+        lambda x, slope: pyleaky.leaky_relu(x[:, None], slope[0, :1]),
+        lambda x, slope: pyleaky.leaky_relu(x[0], slope[:, :1], out=x),
+        lambda x, slope: pyleaky.leaky_relu(x[0], 0.5, out=x),
+        lambda x, slope: pyleaky.relu(2.5, out=x),
+        lambda x, slope: pyleaky.leaky_relu(-2, slope),
+        lambda x, slope: pyleaky.leaky_relu(x[:0], slope[:1]),
+        lambda x, slope: pyleaky.leaky_relu_backward(x, x, slope[0]),
+    ]:
+        assert_same(cupy, call, x, slope)
+
+
+# ---------------------------------------------------------------------------------------------- dtypes and numbers
+
+
+@pytest.mark.parametrize("x_dtype", "?bBhHiIqQfd")
+def test_dtypes(cupy, x_dtype):
+    values = np.array([-3, 0, 2, 100]).astype(x_dtype)
+    for other in "?bHiqfd":
+        slope = np.array([1, 0, 2, 3]).astype(other)
+        assert_same(cupy, pyleaky.leaky_relu, values, slope)
+        assert_same(cupy, pyleaky.relu_backward, slope, values)
+        assert_same(cupy, lambda x, slope: pyleaky.leaky_relu_backward(slope, x, slope), values, slope)
+    for dtype in DTYPES:
+        out = np.zeros(4, dtype)
+        assert_same(cupy, lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out), values, out)
+        assert_same(cupy, lambda x, dtype=dtype: pyleaky.leaky_relu(x, 0.1, dtype=dtype), values)
+        assert_same(cupy, lambda x, out: pyleaky.relu(x, out=out, dtype=np.float64), values, out)
+
+
+NUMBERS = [0.1, 2, True, np.float16(0.1), np.float32(0.1), np.float64(0.1), np.int8(-1), np.array(0.1), np.array(3)]
+
+
+@every_dtype
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: f"{type(number).__name__}-{number}")
+def test_numbers(cupy, number, dtype):
+    x, grad, slope = operands(dtype, 100)
+    assert_same(cupy, lambda x: pyleaky.leaky_relu(x, number), x)
+    assert_same(cupy, lambda x: pyleaky.prelu(x, number), x)
+    assert_same(cupy, lambda x, grad: pyleaky.leaky_relu_backward(grad, x, number), x, grad)
+    x = float(number) if isinstance(number, np.float16) else number
+    assert_same(cupy, lambda slope: pyleaky.leaky_relu(x, slope), slope)
+
+
+def test_a_slope_of_no_dimensions_is_a_number(cupy):
+    x = operands(np.float32, 100)[0]
+    y = pyleaky.leaky_relu(cupy.asarray(x), cupy.asarray(np.array(0.1)))
+    assert_same_bits(to_numpy(y), pyleaky.leaky_relu(x, 0.1))
+
+
+def test_where(cupy):
+    x, _, out = operands(shape=(6, 7))
+    where = np.random.default_rng(1).random((6, 7)) < 0.5
+    for call in [
+        lambda x, out, where: pyleaky.leaky_relu(x, 0.1, out=out, where=where),
+        lambda x, out, where: pyleaky.leaky_relu(x, 0.1, out=x, where=where),
+        lambda x, out, where: pyleaky.leaky_relu(x[::-1], 0.1, out=x, where=where),
+        lambda x, out, where: pyleaky.leaky_relu(x[0], 0.1, out=out, where=where[:, :1]),
+        lambda x, out, where: pyleaky.leaky_relu(x, out[0], out=out, where=where),
+        lambda x, out, where: pyleaky.relu(x.T, out=out.T, where=where.T),
+        lambda x, out, where: pyleaky.relu(x, out=out, where=False),
+        lambda x, out, where: pyleaky.relu(x, out=out, where=np.True_),
+        lambda x, out, where: pyleaky.relu(x, out=out, where=np.array(False)),
+        lambda x, out, where: pyleaky.relu(x, out=out, where=where, dtype=np.float64),
+        lambda x, out, where: pyleaky.relu(2.5, out=out, where=where),
+        lambda x, out, where: pyleaky.relu(x[:0], out=out[:0], where=where[:0]),
+    ]:
+        assert_same(cupy, call, x, out, where)
+
+
+# ---------------------------------------------------------------------------------------------- prelu's weight gradient
+
+
+@pytest.mark.parametrize("dtypes", ["fff", "ddd", "fdd", "dfd", "dff", "fdf", "bdd", "dbd", "?fb", "ddi"])
+@pytest.mark.parametrize(("axis", "shape"), [(1, (4,)), ((2, 0), (5, 3)), (None, (5,)), (None, (4, 1)), (None, (1,))])
+def test_prelu_backward(cupy, axis, shape, dtypes):
+    rng = np.random.default_rng(0)
+    shapes = [(3, 4, 5), (3, 4, 5), shape]
+    if axis is None and len(shape) == 1 and shape != (1,):
+        shapes[:2] = [(7, *shape)] * 2
+    grad, x, weight = (rng.normal(0, 3, s).astype(dtype) for s, dtype in zip(shapes, dtypes, strict=True))
+    expected = pyleaky.prelu_backward(grad, x, weight, axis=axis)
+    actual = pyleaky.prelu_backward(*map(cupy.asarray, (grad, x, weight)), axis=axis)
+    assert_same_bits(to_numpy(actual[0]), expected[0])
+    assert actual[1].dtype == expected[1].dtype
+    assert actual[1].shape == expected[1].shape
+    tolerance = 4 * np.finfo(expected[1].dtype).eps
+    np.testing.assert_allclose(to_numpy(actual[1]), expected[1], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtypes", ["fff", "ddd", "fdf", "dff", "fbd"])
+def test_prelu_backward_without_a_sum(cupy, dtypes):
+    arrays = [operand.astype(dtype) for operand, dtype in zip(np.full((3, 6), -0.0), dtypes, strict=True)]
+    assert_same(cupy, pyleaky.prelu_backward, *arrays)
+    rng = np.random.default_rng(0)
+    assert_same(cupy, pyleaky.prelu_backward, *(rng.normal(0, 3, (4, 5)).astype(dtype) for dtype in dtypes))
+
+
+def test_prelu_backward_of_few_elements(cupy):
+    for shape in [(), (1,), (0,), (0, 3), (3, 0)]:
+        grad, x = np.full(shape, 2.0), np.full(shape, -3.0)
+        assert_same(cupy, lambda grad, x: pyleaky.prelu_backward(grad, x, 0.5), grad, x)
+        assert_same(cupy, pyleaky.prelu_backward, grad, x, np.full(shape[-1:], 0.5))
+    assert_same(cupy, lambda grad: pyleaky.prelu_backward(grad, -3.0, 0.5), np.full((), 2.0))
+
+
+def test_weight_gradient_is_the_same_every_time(cupy):
+    rng = np.random.default_rng(0)
+    grad, x = (cupy.asarray(rng.normal(size=(300, 7, 50)).astype(np.float32)) for _ in range(2))
+    weight = cupy.asarray(np.ones(7, np.float32))
+    first = to_numpy(pyleaky.prelu_backward(grad, x, weight, axis=1)[1])
+    for _ in range(5):
+        assert_same_bits(to_numpy(pyleaky.prelu_backward(grad, x, weight, axis=1)[1]), first)
+
+
+# ---------------------------------------------------------------------------------------------- errors
+
+MIXED = {
+    ("x", "negative_slope"): pyleaky.leaky_relu,
+    ("x", "weight"): pyleaky.prelu,
+    ("x", "weight", "axis"): lambda x, weight: pyleaky.prelu(x, weight, axis=0),
+    ("grad", "x"): pyleaky.relu_backward,
+    ("grad", "output"): lambda grad, output: pyleaky.relu_backward(grad, output=output),
+    ("grad", "x", "slope"): pyleaky.leaky_relu_backward,
+    ("grad", "negative_slope"): lambda grad, slope: pyleaky.leaky_relu_backward(grad, grad, slope),
+    ("grad", "x", "weight"): lambda grad, x: pyleaky.prelu_backward(grad, x, 0.1),
+    ("grad", "weight"): lambda grad, weight: pyleaky.prelu_backward(grad, grad, weight),
+    ("x", "out"): lambda x, out: pyleaky.relu(x, out=out),
+    ("x", "out", "slope"): lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out),
+    ("x", "out", "weight"): lambda x, out: pyleaky.prelu(x, 0.1, out=out),
+    ("grad", "out"): lambda grad, out: pyleaky.leaky_relu_backward(grad, grad, out=out),
+    ("x", "where"): lambda x, where: pyleaky.relu(x, where=where > 0),
+}
+
+
+@pytest.mark.parametrize(("names", "call"), MIXED.items(), ids=map("-".join, MIXED))
+def test_numpy_and_cupy_do_not_mix(cupy, names, call):
+    first, second = names[:2]
+    values = np.linspace(-1, 1, 5)
+    for host, device, message in [
+        (1, 0, f"{first} is a cupy.ndarray, but {second} is a numpy.ndarray; move one of them with cupy.as"),
+        (0, 1, f"{second} is a cupy.ndarray, but {first} is a numpy.ndarray; move one of them with cupy.as"),
+    ]:
+        arrays = [None, None]
+        arrays[host], arrays[device] = values.copy(), cupy.asarray(values)
+        with pytest.raises(TypeError, match=message):
+            call(*arrays)
+        np.testing.assert_array_equal(arrays[host], values)
+        np.testing.assert_array_equal(to_numpy(arrays[device]), values)
+
+
+def test_lists_and_cupy_do_not_mix(cupy):
+    x = cupy.ones(2)
+    for argument, call in [
+        ("negative_slope", lambda: pyleaky.leaky_relu(x, [0.1, 0.2])),
+        ("x", lambda: pyleaky.relu_backward(x, [0.1, 0.2])),
+        ("where", lambda: pyleaky.relu(x, where=[True, False])),
+    ]:
+        with pytest.raises(TypeError, match=f"is a cupy.ndarray, but {argument} is a builtins.list"):
+            call()
+
+
+BAD = {
+    "complex x": lambda x, out: pyleaky.relu(x * 1j, out=out),
+    "complex slope": lambda x, out: pyleaky.leaky_relu(x, x * 1j, out=out),
+    "complex number": lambda x, out: pyleaky.leaky_relu(x, 1j, out=out),
+    "half": lambda x, out: pyleaky.relu(x.astype(np.float16), out=out),
+    "slope is text": lambda x, out: pyleaky.leaky_relu(x, "0.1", out=out),
+    "slopes' shape": lambda x, out: pyleaky.leaky_relu(x, out[0, :2], out=out),
+    "out too short": lambda x, out: pyleaky.relu(x, out=out[:, :3]),
+    "out of fewer dimensions": lambda x, out: pyleaky.relu(x, out=out[0]),
+    "out of length 1": lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out[:, :1]),
+    "out would grow": lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out[:, :1].reshape(1, 3, 1)),
+    "out of an integer dtype": lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out.astype(np.int64)),
+    "out of a wrong dtype and shape": lambda x, out: pyleaky.relu(x, out=out[0].astype(bool)),
+    "out is a number": lambda x, out: pyleaky.relu(x, out=1.0),
+    "dtype complex": lambda x, out: pyleaky.relu(x, out=out, dtype=complex),
+    "dtype int": lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out, dtype=int),
+    "dtype unknown": lambda x, out: pyleaky.relu(x, out=out, dtype="nonsense"),
+    "where of float": lambda x, out: pyleaky.relu(x, out=out, where=x),
+    "where's shape": lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out, where=x[:, :2] > 0),
+    "where too large": lambda x, out: pyleaky.relu(x, out=out, where=x.reshape(3, 1, 4) > 0),
+    "grad's shape": lambda x, out: pyleaky.relu_backward(x[:2], x, out=out),
+    "output's shape": lambda x, out: pyleaky.leaky_relu_backward(x, output=x.T, out=out),
+    "grad complex": lambda x, out: pyleaky.leaky_relu_backward(x * 1j, x, out=out),
+    "backward out's shape": lambda x, out: pyleaky.relu_backward(x, x, out=out.T),
+    "backward slopes' shape": lambda x, out: pyleaky.leaky_relu_backward(x, x, x[0, :3], out=out),
+    "backward slopes too large": lambda x, out: pyleaky.leaky_relu_backward(x[0], x[0], x),
+    "neither": lambda x, out: pyleaky.relu_backward(x, out=out),
+    "both": lambda x, out: pyleaky.leaky_relu_backward(x, x, output=x, out=out),
+    "negative slope with output": lambda x, out: pyleaky.leaky_relu_backward(x, output=x, negative_slope=-1.0, out=out),
+    "slopes with output": lambda x, out: pyleaky.leaky_relu_backward(x, output=x, negative_slope=x, out=out),
+    "weight's length": lambda x, out: pyleaky.prelu(x, x[0], axis=0, out=out),
+    "weight's dimensions": lambda x, out: pyleaky.prelu(x, x, axis=0, out=out),
+    "weight of unclear axis": lambda x, out: pyleaky.prelu(x.reshape(3, 2, 2), x[0, :2]),
+    "axis out of range": lambda x, out: pyleaky.prelu(x, x[0], axis=2, out=out),
+    "axis twice": lambda x, out: pyleaky.prelu(x, x, axis=(1, 1), out=out),
+    "prelu grad's shape": lambda x, out: pyleaky.prelu_backward(x[:2], x, 0.1),
+    "prelu weight too large": lambda x, out: pyleaky.prelu_backward(x[0], x[0], x),
+}
+
+
+@pytest.mark.parametrize("call", BAD.values(), ids=BAD)
+def test_errors_are_those_of_the_cpu(cupy, call):
+    values = np.linspace(-1, 1, 12).reshape(3, 4)
+    results = []
+    for asarray in (np.array, cupy.asarray):
+        x, out = asarray(values), asarray(np.full((3, 4), 7.0))
+        with pytest.raises((TypeError, ValueError)) as error:
+            call(x, out)
+        results.append((error.type, str(error.value)))
+        np.testing.assert_array_equal(to_numpy(x), values)
+        assert (to_numpy(out) == 7).all()
+    assert results[0] == results[1]
