@@ -67,7 +67,7 @@ lint: $(VENV)/.test
 	$(BIN)/python -m pip install -q --disable-pip-version-check ruff cython-lint mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cython-lint pyleaky
+	PATH=$(abspath $(BIN)):$$PATH cython-lint pyleaky # which calls pycodestyle
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest pyleaky --mypy-config-file pyproject.toml --ignore-missing-stub --allowlist tests/stubtest.txt
 
