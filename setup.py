@@ -79,6 +79,7 @@ def extension(name, sources):
         [f"pyleaky/{name}.pyx", *sources],
         depends=[str(path.relative_to(HERE)) for path in (HERE / "src").iterdir()],
         include_dirs=["src", np.get_include()],
+        libraries=[] if MSVC else ["m"],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
             ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),

@@ -35,7 +35,8 @@ MOMENTUM = 0.9
 WEIGHT_DECAY = 1e-3  # of the matrices only: it would push PReLU's slopes to 0, that is to ReLU (He et al. 2015)
 
 # What each activation multiplies negative numbers by; for prelu, where learning starts (He et al. 2015, section 2.1).
-SLOPES = {"relu": 0.0, "leaky_relu": 0.01, "prelu": 0.25, "identity": 1.0}
+# elu, celu and selu are flat far below 0.
+SLOPES = {"relu": 0.0, "leaky_relu": 0.01, "prelu": 0.25, "elu": 0.0, "celu": 0.0, "selu": 0.0, "identity": 1.0}
 
 
 class Network:
@@ -44,8 +45,10 @@ class Network:
     def __init__(self, xp, sizes, activation, slope, rng, dtype=np.float32):
         self.xp = xp
         self.activation = activation
-        # He et al. 2015, equation 15: keeps the variance of the signal from layer to layer.
-        gain = math.sqrt(2) / math.hypot(1, slope)
+        # He et al. 2015, equation 15: keeps the variance of the signal from layer to layer.  elu and celu, flat far
+        # below 0 as relu is, get what relu gets.  selu's constants do that work themselves, given weights of variance
+        # 1 / fan_in (LeCun et al. 1998, Klambauer et al. 2017).
+        gain = 1 if activation == "selu" else math.sqrt(2) / math.hypot(1, slope)
         self.weights, self.biases = [], []
         for fan_in, fan_out in itertools.pairwise(sizes):
             # Always NumPy's generator, so that both back ends start from the same numbers.
@@ -71,6 +74,12 @@ class Network:
                 return pyleaky.leaky_relu(x, slope)
             case "prelu":
                 return pyleaky.prelu(x, slope)
+            case "elu":
+                return pyleaky.elu(x)
+            case "celu":
+                return pyleaky.celu(x)
+            case "selu":
+                return pyleaky.selu(x)
             case "identity":
                 return x
 
@@ -83,6 +92,12 @@ class Network:
                 return pyleaky.leaky_relu_backward(grad, x, slope), None
             case "prelu":
                 return pyleaky.prelu_backward(grad, x, slope)
+            case "elu":
+                return pyleaky.elu_backward(grad, x), None
+            case "celu":
+                return pyleaky.celu_backward(grad, x), None
+            case "selu":
+                return pyleaky.selu_backward(grad, x), None
             case "identity":
                 return grad, None
 

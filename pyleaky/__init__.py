@@ -12,20 +12,42 @@ if int(_numpy.__version__.split(".")[0]) < 2:
 
 from ._core import show_config
 from ._functions import (
+    SELU_ALPHA,
+    SELU_SCALE,
+    celu,
+    celu_backward,
+    celu_double_backward,
+    elu,
+    elu_backward,
+    elu_double_backward,
     leaky_relu,
     leaky_relu_backward,
     prelu,
     prelu_backward,
     relu,
     relu_backward,
+    selu,
+    selu_backward,
+    selu_double_backward,
 )
 
 __all__ = [
+    "SELU_ALPHA",
+    "SELU_SCALE",
+    "celu",
+    "celu_backward",
+    "celu_double_backward",
+    "elu",
+    "elu_backward",
+    "elu_double_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "prelu",
     "prelu_backward",
     "relu",
     "relu_backward",
+    "selu",
+    "selu_backward",
+    "selu_double_backward",
     "show_config",
 ]

@@ -2,6 +2,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike
 
+SELU_SCALE: float
+SELU_ALPHA: float
+
 def relu(x: ArrayLike, *, out: Any = None, where: ArrayLike = True, dtype: DTypeLike | None = None) -> Any: ...
 def relu_backward(
     grad: ArrayLike, x: ArrayLike | None = None, *, output: ArrayLike | None = None, out: Any = None
@@ -22,6 +25,45 @@ def leaky_relu_backward(
     output: ArrayLike | None = None,
     out: Any = None,
 ) -> Any: ...
+def elu(
+    x: ArrayLike,
+    alpha: ArrayLike = 1.0,
+    *,
+    out: Any = None,
+    where: ArrayLike = True,
+    dtype: DTypeLike | None = None,
+) -> Any: ...
+def elu_backward(
+    grad: ArrayLike,
+    x: ArrayLike | None = None,
+    alpha: ArrayLike = 1.0,
+    *,
+    output: ArrayLike | None = None,
+    out: Any = None,
+) -> Any: ...
+def elu_double_backward(gg: ArrayLike, grad: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0) -> tuple[Any, Any]: ...
+def celu(
+    x: ArrayLike,
+    alpha: ArrayLike = 1.0,
+    *,
+    out: Any = None,
+    where: ArrayLike = True,
+    dtype: DTypeLike | None = None,
+) -> Any: ...
+def celu_backward(
+    grad: ArrayLike,
+    x: ArrayLike | None = None,
+    alpha: ArrayLike = 1.0,
+    *,
+    output: ArrayLike | None = None,
+    out: Any = None,
+) -> Any: ...
+def celu_double_backward(gg: ArrayLike, grad: ArrayLike, x: ArrayLike, alpha: ArrayLike = 1.0) -> tuple[Any, Any]: ...
+def selu(x: ArrayLike, *, out: Any = None, where: ArrayLike = True, dtype: DTypeLike | None = None) -> Any: ...
+def selu_backward(
+    grad: ArrayLike, x: ArrayLike | None = None, *, output: ArrayLike | None = None, out: Any = None
+) -> Any: ...
+def selu_double_backward(gg: ArrayLike, grad: ArrayLike, x: ArrayLike) -> tuple[Any, Any]: ...
 def prelu(
     x: ArrayLike,
     weight: ArrayLike,

@@ -6,6 +6,7 @@ the arguments, to _gpu.  No formula stands here.  To add a function, copy one of
 """
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
+from libc.math cimport isinf
 from libc.stddef cimport ptrdiff_t
 
 from pyleaky._core cimport run, run_number
@@ -23,10 +24,23 @@ cdef extern from "leaky.h":
         LEAKY_relu_backward
         LEAKY_leaky_relu
         LEAKY_leaky_relu_backward
+        LEAKY_elu
+        LEAKY_elu_backward
+        LEAKY_elu_backward_from_output
+        LEAKY_celu
+        LEAKY_celu_backward
+        LEAKY_celu_backward_from_output
+        LEAKY_selu
+        LEAKY_selu_backward
+        LEAKY_selu_backward_from_output
         LEAKY_F32
         LEAKY_F64
 
 cnp.import_array()
+
+# Klambauer et al. 2017: the pair that keeps mean 0 and variance 1 from layer to layer.
+SELU_SCALE = 1.0507009873554804934193349852946
+SELU_ALPHA = 1.6732632423543772848170429916717
 
 # Releasing the GIL costs some 50 ns, which calls below this many elements do not win back.
 cdef enum:
@@ -134,6 +148,25 @@ cdef object _short(int row, object first, object second, object out, object numb
     return y
 
 
+cdef inline bint _is_alpha(object number, bint zero) noexcept:
+    # A float that needs no message from _alpha; NaN takes the long way.
+    cdef double alpha
+    if not PyFloat_CheckExact(number):
+        return False
+    alpha = PyFloat_AS_DOUBLE(number)
+    return alpha - alpha == 0 and (zero or alpha != 0)
+
+
+cdef object _short_backward(int from_x, int from_output, object grad, object x, object output, object out,
+                            object number):
+    # _short for a function with a row for each of x and output; None when _backward shall look at the arguments.
+    if output is None:
+        return None if x is None else _short(from_x, grad, x, out, number)
+    if x is not None or not (number is NO_NUMBER or PyFloat_AS_DOUBLE(number) >= 0):
+        return None
+    return _short(from_output, grad, output, out, number)
+
+
 # ---------------------------------------------------------------------------------------------------- everything else
 
 def _shape(value):
@@ -164,6 +197,17 @@ def _parameter(argument, value):
         raise TypeError(f"{argument} must be a number or an array, got {type(value).__name__}")
     _check_dtype(argument, value)
     return value
+
+
+def _alpha(value, divisor_of=None):
+    """alpha as a float or an array.  A number must be finite and, for the function that divides by it, not 0."""
+    alpha = _parameter("alpha", value)
+    if isinstance(alpha, float):
+        if isinf(alpha):
+            raise ValueError(f"alpha must be finite, got {alpha}")
+        if divisor_of is not None and alpha == 0:
+            raise ValueError(f"alpha must not be 0 ({divisor_of} divides by it), got {alpha}")
+    return alpha
 
 
 def _back_end(operands):
@@ -197,6 +241,18 @@ def _check_broadcast(argument, parameter, x_shape):
             raise ValueError(
                 f"{argument} has shape {shape}, which does not broadcast with x of shape {x_shape}"
             ) from None
+
+
+def _check_keeps_shape(argument, parameter, x_shape):
+    common = None if isinstance(parameter, float) else _check_broadcast(argument, parameter, x_shape)
+    if common is not None and common != x_shape:
+        raise ValueError(f"{argument} has shape {_shape(parameter)}, which does not broadcast to x's shape {x_shape}")
+
+
+def _check_equal_shapes(argument, value, other, other_shape):
+    shape = _shape(value)
+    if shape != other_shape and _is_known(shape + other_shape):
+        raise ValueError(f"{argument} has shape {shape}, {other} has shape {other_shape}; they must be equal")
 
 
 def _call(name, operands, out=None, where=True, dtype=None):
@@ -243,7 +299,11 @@ def _call(name, operands, out=None, where=True, dtype=None):
 
 
 def _backward(name, grad, x, output, parameter=None, out=None):
-    """Check what every backward function asks for and run its row; parameter is (argument's name, value) or None."""
+    """
+    Check what every backward function asks for and run its row; parameter is (argument's name, value) or None.
+
+    With output, that is the row NAME_from_output where there is one, and otherwise the same as from x.
+    """
     if (x is None) == (output is None):
         raise TypeError(f"{name} takes exactly one of x and output, got {'neither' if x is None else 'both'}")
     argument, given = ("x", x) if output is None else ("output", output)
@@ -253,15 +313,26 @@ def _backward(name, grad, x, output, parameter=None, out=None):
             raise ValueError(f"with output, {label} must be a number, got an array of shape {_shape(number)}")
         if output is not None and not number >= 0:
             raise ValueError(f"with output, {label} must be at least 0 (the sign of x is lost below), got {number}")
-    grad_shape, shape = _shape(grad), _shape(given)
-    if grad_shape != shape and _is_known(grad_shape + shape):
-        raise ValueError(f"grad has shape {grad_shape}, {argument} has shape {shape}; they must be equal")
+    shape = _shape(given)
+    _check_equal_shapes("grad", grad, argument, shape)
     operands = [("grad", grad), (argument, given)]
     if parameter is not None:
-        if not isinstance(number, float) and _check_broadcast(label, number, shape) not in (shape, None):
-            raise ValueError(f"{label} has shape {_shape(number)}, which does not broadcast to x's shape {shape}")
+        _check_keeps_shape(label, number, shape)
         operands.append((label, number))
-    return _call(name, operands, out)
+    row = name if output is None or f"{name}_from_output" not in _core.ROWS else f"{name}_from_output"
+    return _call(row, operands, out)
+
+
+def _double_backward(name, gg, grad, x, *parameters):
+    """Both gradients of NAME_backward: its own row with gg for grad, and the row NAME_double_backward."""
+    shape = _shape(x)
+    _check_equal_shapes("gg", gg, "x", shape)
+    _check_equal_shapes("grad", grad, "x", shape)
+    for argument, parameter in parameters:
+        _check_keeps_shape(argument, parameter, shape)
+    # First the row that sees, and so checks, every argument.
+    dx = _call(f"{name}_double_backward", [("gg", gg), ("grad", grad), ("x", x), *parameters])
+    return _call(f"{name}_backward", [("gg", gg), ("x", x), *parameters]), dx
 
 
 def _lay(weight, x, axis):
@@ -525,6 +596,541 @@ def leaky_relu_backward(grad, x=None, negative_slope=0.01, *, output=None, out=N
         if y is not None:
             return y
     return _backward("leaky_relu_backward", grad, x, output, ("negative_slope", negative_slope), out)
+
+
+def elu(x, alpha=1.0, *, out=None, where=True, dtype=None):
+    """
+    Exponential linear unit, element by element.
+
+    .. math:: y = x \\text{ if } x > 0, \\text{ else } alpha \\cdot (e^x - 1)
+
+    Parameters
+    ----------
+    x : array_like
+        Input of any shape: float32, float64, integers or bool.
+    alpha : float or array_like, optional
+        Minus the limit for x towards -inf.  A number never changes the result's dtype and is rounded to it once; an
+        array broadcasts against `x`.  Any finite number is allowed, 0 and negative ones included, and NaN.
+    out : ndarray, optional
+        Where the result is stored, as in `numpy.exp`; `x` itself for an in-place call.
+    where : array_like of bool, optional
+        Where to compute, as in `numpy.exp`.
+    dtype : dtype, optional
+        The dtype to compute in, as in `numpy.exp`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Same shape, memory order and container as `x`; float32 for float32, otherwise float64.
+
+    Raises
+    ------
+    TypeError
+        If the dtype of `x` is complex, object, a string or a date, if `alpha` is neither a number nor an array, or if
+        NumPy and CuPy arrays are mixed.
+    ValueError
+        If `alpha` is an infinite number, or an array that does not broadcast with `x`.
+
+    See Also
+    --------
+    elu_backward, elu_double_backward, celu, selu
+
+    Notes
+    -----
+    No digit is lost near 0: -1e-30 gives -1e-30.  0, -0.0 and NaN take the negative branch.
+
+    References
+    ----------
+    D.-A. Clevert, T. Unterthiner and S. Hochreiter, "Fast and accurate deep network learning by exponential linear
+    units (ELUs)", arXiv:1511.07289, 2015 (ICLR 2016).
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> pyleaky.elu(np.array([-2.0, 0.0, 3.0]))
+    array([-0.86466472,  0.        ,  3.        ])
+    """
+    if where is True and dtype is None and _is_alpha(alpha, True):
+        y = _short(LEAKY_elu, x, None, out, alpha)
+        if y is not None:
+            return y
+    return _call("elu", [("x", x), ("alpha", _alpha(alpha))], out, where, dtype)
+
+
+def elu_backward(grad, x=None, alpha=1.0, *, output=None, out=None):
+    """
+    Gradient of `elu` with respect to its input.
+
+    .. math:: dx = grad \\text{ if } x > 0, \\text{ else } alpha \\cdot e^x \\cdot grad
+
+    Parameters
+    ----------
+    grad : array_like
+        Gradient of the loss with respect to the output.
+    x : array_like
+        What `elu` was given; same shape as `grad`.
+    alpha : float or array_like, optional
+        What `elu` was given.
+    output : array_like
+        What `elu` returned, instead of `x`; exactly one of the two is needed.  `alpha` must then be a
+        number and at least 0, so that the output has the sign of `x`.
+    out : ndarray, optional
+        Where the result is stored; may be `grad` or `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Gradient of the loss with respect to `x`, same shape.
+
+    Raises
+    ------
+    TypeError
+        If neither or both of `x` and `output` are given, if `alpha` is neither a number nor an array, or for an
+        unsupported dtype.
+    ValueError
+        If the shapes differ, if `alpha` is an infinite number or would enlarge `x`, or if `output` is given with
+        a negative, NaN or array `alpha`.
+
+    See Also
+    --------
+    elu, elu_double_backward
+
+    Notes
+    -----
+    The derivative at 0 is `alpha`.  From `output` the factor is ``output + alpha``, rounded: where the output is
+    near ``-alpha``, most digits of it are lost, and only `x` gives them.
+
+    References
+    ----------
+    D.-A. Clevert, T. Unterthiner and S. Hochreiter, "Fast and accurate deep network learning by exponential linear
+    units (ELUs)", arXiv:1511.07289, 2015 (ICLR 2016).
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x = np.array([-2.0, 0.0, 3.0])
+    >>> pyleaky.elu_backward(np.ones(3), x)
+    array([0.13533528, 1.        , 1.        ])
+    >>> y = pyleaky.elu(x, out=x)  # x is gone, its output is enough
+    >>> pyleaky.elu_backward(np.ones(3), output=y)
+    array([0.13533528, 1.        , 1.        ])
+    """
+    if _is_alpha(alpha, True):
+        dx = _short_backward(LEAKY_elu_backward, LEAKY_elu_backward_from_output, grad, x, output, out, alpha)
+        if dx is not None:
+            return dx
+    return _backward("elu_backward", grad, x, output, ("alpha", _alpha(alpha)), out)
+
+
+def elu_double_backward(gg, grad, x, alpha=1.0):
+    """
+    Gradients of `elu_backward` with respect to grad and to x, as a gradient penalty needs them.
+
+    .. math::
+        (gg \\cdot f'(x), \\; gg \\cdot grad \\cdot f''(x)), \\qquad
+        f''(x) = 0 \\text{ if } x > 0, \\text{ else } alpha \\cdot e^x
+
+    Parameters
+    ----------
+    gg : array_like
+        Gradient of the loss with respect to the result of `elu_backward`.
+    grad : array_like
+        What `elu_backward` was given; same shape as `gg`.
+    x : array_like
+        What `elu_backward` was given; same shape as `gg`.
+    alpha : float or array_like, optional
+        What `elu` was given.
+
+    Returns
+    -------
+    dgrad : ndarray or scalar
+        Gradient of the loss with respect to `grad`, same shape.
+    dx : ndarray or scalar
+        Gradient of the loss with respect to `x`, same shape.
+
+    Raises
+    ------
+    TypeError
+        If `alpha` is neither a number nor an array, or for an unsupported dtype.
+    ValueError
+        If the shapes differ, or if `alpha` is an infinite number or would enlarge `x`.
+
+    See Also
+    --------
+    elu, elu_backward
+
+    Notes
+    -----
+    At 0 the second derivative is the negative branch's, `alpha`.
+
+    References
+    ----------
+    D.-A. Clevert, T. Unterthiner and S. Hochreiter, "Fast and accurate deep network learning by exponential linear
+    units (ELUs)", arXiv:1511.07289, 2015 (ICLR 2016).
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x = np.array([-2.0, 0.0, 3.0])
+    >>> dgrad, dx = pyleaky.elu_double_backward(np.ones(3), np.full(3, 2.0), x)
+    >>> dgrad
+    array([0.13533528, 1.        , 1.        ])
+    >>> dx
+    array([0.27067057, 2.        , 0.        ])
+    """
+    return _double_backward("elu", gg, grad, x, ("alpha", _alpha(alpha)))
+
+
+def celu(x, alpha=1.0, *, out=None, where=True, dtype=None):
+    """
+    Continuously differentiable exponential linear unit, element by element.
+
+    .. math:: y = x \\text{ if } x > 0, \\text{ else } alpha \\cdot (e^{x / alpha} - 1)
+
+    Parameters
+    ----------
+    x : array_like
+        Input of any shape: float32, float64, integers or bool.
+    alpha : float or array_like, optional
+        Minus the limit for x towards -inf, and the width of the bend.  A number never changes the result's dtype and
+        is rounded to it once; an array broadcasts against `x`.  Any finite number but 0 is allowed, and NaN.
+    out : ndarray, optional
+        Where the result is stored, as in `numpy.exp`; `x` itself for an in-place call.
+    where : array_like of bool, optional
+        Where to compute, as in `numpy.exp`.
+    dtype : dtype, optional
+        The dtype to compute in, as in `numpy.exp`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Same shape, memory order and container as `x`; float32 for float32, otherwise float64.
+
+    Raises
+    ------
+    TypeError
+        If the dtype of `x` is complex, object, a string or a date, if `alpha` is neither a number nor an array, or if
+        NumPy and CuPy arrays are mixed.
+    ValueError
+        If `alpha` is an infinite number or 0, or an array that does not broadcast with `x`.
+
+    See Also
+    --------
+    celu_backward, celu_double_backward, elu, selu
+
+    Notes
+    -----
+    With `alpha` 1 this is `elu`; with any other it has a continuous derivative, which `elu` has not.  No digit is lost
+    near 0: -1e-30 gives -1e-30.  0, -0.0 and NaN take the negative branch.
+
+    References
+    ----------
+    J. T. Barron, "Continuously differentiable exponential linear units", arXiv:1704.07483, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> pyleaky.celu(np.array([-2.0, 0.0, 3.0]), 2.0)
+    array([-1.26424112,  0.        ,  3.        ])
+    """
+    if where is True and dtype is None and _is_alpha(alpha, False):
+        y = _short(LEAKY_celu, x, None, out, alpha)
+        if y is not None:
+            return y
+    return _call("celu", [("x", x), ("alpha", _alpha(alpha, divisor_of="celu"))], out, where, dtype)
+
+
+def celu_backward(grad, x=None, alpha=1.0, *, output=None, out=None):
+    """
+    Gradient of `celu` with respect to its input.
+
+    .. math:: dx = grad \\text{ if } x > 0, \\text{ else } e^{x / alpha} \\cdot grad
+
+    Parameters
+    ----------
+    grad : array_like
+        Gradient of the loss with respect to the output.
+    x : array_like
+        What `celu` was given; same shape as `grad`.
+    alpha : float or array_like, optional
+        What `celu` was given.
+    output : array_like
+        What `celu` returned, instead of `x`; exactly one of the two is needed.  `alpha` must then be a
+        number above 0, so that the output has the sign of `x`.
+    out : ndarray, optional
+        Where the result is stored; may be `grad` or `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Gradient of the loss with respect to `x`, same shape.
+
+    Raises
+    ------
+    TypeError
+        If neither or both of `x` and `output` are given, if `alpha` is neither a number nor an array, or for an
+        unsupported dtype.
+    ValueError
+        If the shapes differ, if `alpha` is an infinite number or 0 or would enlarge `x`, or if `output` is given with
+        a negative, NaN or array `alpha`.
+
+    See Also
+    --------
+    celu, celu_double_backward
+
+    Notes
+    -----
+    The derivative at 0 is 1, whatever `alpha` is.  From `output` the factor is ``output / alpha + 1``, rounded: where
+    the output is near ``-alpha``, most digits of it are lost, and only `x` gives them.
+
+    References
+    ----------
+    J. T. Barron, "Continuously differentiable exponential linear units", arXiv:1704.07483, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x = np.array([-2.0, 0.0, 3.0])
+    >>> pyleaky.celu_backward(np.ones(3), x, 2.0)
+    array([0.36787944, 1.        , 1.        ])
+    >>> y = pyleaky.celu(x, 2.0, out=x)  # x is gone, its output is enough
+    >>> pyleaky.celu_backward(np.ones(3), output=y, alpha=2.0)
+    array([0.36787944, 1.        , 1.        ])
+    """
+    if _is_alpha(alpha, False):
+        dx = _short_backward(LEAKY_celu_backward, LEAKY_celu_backward_from_output, grad, x, output, out, alpha)
+        if dx is not None:
+            return dx
+    return _backward("celu_backward", grad, x, output, ("alpha", _alpha(alpha, divisor_of="celu")), out)
+
+
+def celu_double_backward(gg, grad, x, alpha=1.0):
+    """
+    Gradients of `celu_backward` with respect to grad and to x, as a gradient penalty needs them.
+
+    .. math::
+        (gg \\cdot f'(x), \\; gg \\cdot grad \\cdot f''(x)), \\qquad
+        f''(x) = 0 \\text{ if } x > 0, \\text{ else } e^{x / alpha} / alpha
+
+    Parameters
+    ----------
+    gg : array_like
+        Gradient of the loss with respect to the result of `celu_backward`.
+    grad : array_like
+        What `celu_backward` was given; same shape as `gg`.
+    x : array_like
+        What `celu_backward` was given; same shape as `gg`.
+    alpha : float or array_like, optional
+        What `celu` was given.
+
+    Returns
+    -------
+    dgrad : ndarray or scalar
+        Gradient of the loss with respect to `grad`, same shape.
+    dx : ndarray or scalar
+        Gradient of the loss with respect to `x`, same shape.
+
+    Raises
+    ------
+    TypeError
+        If `alpha` is neither a number nor an array, or for an unsupported dtype.
+    ValueError
+        If the shapes differ, or if `alpha` is an infinite number or 0 or would enlarge `x`.
+
+    See Also
+    --------
+    celu, celu_backward
+
+    Notes
+    -----
+    At 0 the second derivative is the negative branch's, ``1 / alpha``.
+
+    References
+    ----------
+    J. T. Barron, "Continuously differentiable exponential linear units", arXiv:1704.07483, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x = np.array([-2.0, 0.0, 3.0])
+    >>> dgrad, dx = pyleaky.celu_double_backward(np.ones(3), np.full(3, 2.0), x, 2.0)
+    >>> dgrad
+    array([0.36787944, 1.        , 1.        ])
+    >>> dx
+    array([0.36787944, 1.        , 0.        ])
+    """
+    return _double_backward("celu", gg, grad, x, ("alpha", _alpha(alpha, divisor_of="celu")))
+
+
+def selu(x, *, out=None, where=True, dtype=None):
+    """
+    Scaled exponential linear unit, element by element.
+
+    .. math:: y = scale \\cdot (x \\text{ if } x > 0, \\text{ else } alpha \\cdot (e^x - 1))
+
+    with scale = `SELU_SCALE` and alpha = `SELU_ALPHA`.
+
+    Parameters
+    ----------
+    x : array_like
+        Input of any shape: float32, float64, integers or bool.
+    out : ndarray, optional
+        Where the result is stored, as in `numpy.exp`; `x` itself for an in-place call.
+    where : array_like of bool, optional
+        Where to compute, as in `numpy.exp`.
+    dtype : dtype, optional
+        The dtype to compute in, as in `numpy.exp`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Same shape, memory order and container as `x`; float32 for float32, otherwise float64.
+
+    Raises
+    ------
+    TypeError
+        If the dtype of `x` is complex, object, a string or a date, or if NumPy and CuPy arrays are mixed.
+
+    See Also
+    --------
+    selu_backward, selu_double_backward, elu, celu
+
+    Notes
+    -----
+    The constants make layers with LeCun-normal weights (variance 1 / fan_in) keep mean 0 and variance 1.  scale * alpha
+    is one constant, folded before it is rounded.  0, -0.0 and NaN take the negative branch.
+
+    References
+    ----------
+    G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural networks", NIPS 2017.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> pyleaky.selu(np.array([-2.0, 0.0, 3.0]))
+    array([-1.52016647,  0.        ,  3.15210296])
+    >>> pyleaky.SELU_SCALE, pyleaky.SELU_ALPHA
+    (1.0507009873554805, 1.6732632423543772)
+    """
+    if where is True and dtype is None:
+        y = _short(LEAKY_selu, x, None, out, NO_NUMBER)
+        if y is not None:
+            return y
+    return _call("selu", [("x", x)], out, where, dtype)
+
+
+def selu_backward(grad, x=None, *, output=None, out=None):
+    """
+    Gradient of `selu` with respect to its input.
+
+    .. math:: dx = scale \\cdot grad \\text{ if } x > 0, \\text{ else } scale \\cdot alpha \\cdot e^x \\cdot grad
+
+    Parameters
+    ----------
+    grad : array_like
+        Gradient of the loss with respect to the output.
+    x : array_like
+        What `selu` was given; same shape as `grad`.
+    output : array_like
+        What `selu` returned, instead of `x`; exactly one of the two is needed.
+    out : ndarray, optional
+        Where the result is stored; may be `grad` or `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Gradient of the loss with respect to `x`, same shape.
+
+    Raises
+    ------
+    TypeError
+        If neither or both of `x` and `output` are given, or for an unsupported dtype.
+    ValueError
+        If the shapes differ.
+
+    See Also
+    --------
+    selu, selu_double_backward
+
+    Notes
+    -----
+    The derivative at 0 is scale * alpha.  From `output` the factor is ``output + scale * alpha``, rounded: where the
+    output is near ``-scale * alpha``, most digits of it are lost, and only `x` gives them.
+
+    References
+    ----------
+    G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural networks", NIPS 2017.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x = np.array([-2.0, 0.0, 3.0])
+    >>> pyleaky.selu_backward(np.ones(3), x)
+    array([0.23793287, 1.75809934, 1.05070099])
+    >>> y = pyleaky.selu(x, out=x)  # x is gone, its output is enough
+    >>> pyleaky.selu_backward(np.ones(3), output=y)
+    array([0.23793287, 1.75809934, 1.05070099])
+    """
+    dx = _short_backward(LEAKY_selu_backward, LEAKY_selu_backward_from_output, grad, x, output, out, NO_NUMBER)
+    if dx is not None:
+        return dx
+    return _backward("selu_backward", grad, x, output, out=out)
+
+
+def selu_double_backward(gg, grad, x):
+    """
+    Gradients of `selu_backward` with respect to grad and to x, as a gradient penalty needs them.
+
+    .. math::
+        (gg \\cdot f'(x), \\; gg \\cdot grad \\cdot f''(x)), \\qquad
+        f''(x) = 0 \\text{ if } x > 0, \\text{ else } scale \\cdot alpha \\cdot e^x
+
+    Parameters
+    ----------
+    gg : array_like
+        Gradient of the loss with respect to the result of `selu_backward`.
+    grad : array_like
+        What `selu_backward` was given; same shape as `gg`.
+    x : array_like
+        What `selu_backward` was given; same shape as `gg`.
+
+    Returns
+    -------
+    dgrad : ndarray or scalar
+        Gradient of the loss with respect to `grad`, same shape.
+    dx : ndarray or scalar
+        Gradient of the loss with respect to `x`, same shape.
+
+    Raises
+    ------
+    TypeError
+        For an unsupported dtype.
+    ValueError
+        If the shapes differ.
+
+    See Also
+    --------
+    selu, selu_backward
+
+    Notes
+    -----
+    At 0 the second derivative is the negative branch's, scale * alpha.
+
+    References
+    ----------
+    G. Klambauer, T. Unterthiner, A. Mayr and S. Hochreiter, "Self-normalizing neural networks", NIPS 2017.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x = np.array([-2.0, 0.0, 3.0])
+    >>> dgrad, dx = pyleaky.selu_double_backward(np.ones(3), np.full(3, 2.0), x)
+    >>> dgrad
+    array([0.23793287, 1.75809934, 1.05070099])
+    >>> dx
+    array([0.47586574, 3.51619868, 0.        ])
+    """
+    return _double_backward("selu", gg, grad, x)
 
 
 def prelu(x, weight, *, axis=None, out=None, where=True, dtype=None):

@@ -1,8 +1,8 @@
 """CuPy: one ElementwiseKernel per row, made from the text of src/activations.h.
 
 Imported only once a CuPy array arrives.  No formula stands here; a new row appears by itself.  The macros below are
-the v_ vocabulary in CUDA, one lane at a time; a new word of the vocabulary gets its line there.  Arguments come checked
-from _functions.
+the v_ vocabulary in CUDA, one lane at a time; a new word of the vocabulary gets its line there.  Words with an
+exponential compute in float64 for every dtype.  Arguments come checked from _functions.
 """
 
 from __future__ import annotations
@@ -22,6 +22,55 @@ VOCABULARY = """
 #define v_lt(a, b) ((a) < (b))
 #define v_select(m, a, b) ((m) ? (a) : (b))
 #define v_mul(a, b) ((a) * (b))
+#define v_add(a, b) ((a) + (b))
+#define v_div(a, b) ((a) / (b))
+#define v_expm1(alpha, x) ((T)((double)(alpha) * expm1((double)(x))))
+#define v_exp(alpha, x, grad) ((T)pyleaky_exp(alpha, x, 0, grad))
+#define v_expm1_div(alpha, x) ((T)pyleaky_expm1_div(alpha, x))
+#define v_exp_div(x, alpha, grad) ((T)pyleaky_exp_div(x, alpha, grad))
+#define v_expm1_by(c, x) ((T)((c) * expm1((double)(x))))
+#define v_exp_by(c, x, grad) ((T)pyleaky_exp(c, x, 0, grad))
+#define v_mul_by(c, x) ((T)((c) * (double)(x)))
+#define v_add_by(c, x) ((T)((c) + (double)(x)))
+
+/* Klambauer et al. 2017: scale and scale * alpha, as in src/activations.h */
+#define LEAKY_SELU_SCALE 1.0507009873554804934193349852946
+#define LEAKY_SELU_A 1.7580993408473768599402175208123
+
+/* alpha * exp(x) * (1 + low) * grad.  Far from 0 the exponential is applied in two halves, so that only the result
+ * itself can overflow or lose bits to a subnormal.  The clamps keep the halves from becoming 0 or infinite. */
+__device__ inline double pyleaky_exp(double alpha, double x, double low, double grad)
+{
+    const double clamped = x < -1488 ? -1488 : x > 1416 ? 1416 : x;
+    const bool far = clamped < -600 || clamped > 600;
+    const double e = exp(far ? 0.5 * clamped : clamped);
+    const double y = alpha * (e + e * low) * grad;
+    return far ? y * e : y;
+}
+
+/* What the rounding of q = x / alpha has cut off: exp would magnify it up to 700 times. */
+__device__ inline double pyleaky_remainder(double x, double alpha, double q)
+{
+    const double rest = fma(-q, alpha, x) / alpha;
+    return rest > -1 && rest < 1 ? rest : 0; /* no number where q or alpha is 0 or infinite */
+}
+
+__device__ inline double pyleaky_exp_div(double x, double alpha, double grad)
+{
+    const double q = x / alpha;
+    return pyleaky_exp(1, q, pyleaky_remainder(x, alpha, q), grad);
+}
+
+__device__ inline double pyleaky_expm1_div(double alpha, double x)
+{
+    const double q = x / alpha, rest = pyleaky_remainder(x, alpha, q);
+    if (q < 8e-19 && q > -8e-19) /* it rounds to x, while q may have lost bits to a subnormal */
+        return x;
+    if (q > 700) /* only with a negative alpha */
+        return pyleaky_exp(alpha, q, rest, 1);
+    const double e = expm1(q);
+    return alpha * (e + (e + 1) * rest);
+}
 """
 
 # No contraction into fma: the bits are those of the CPU.  Subnormals are kept by default.

@@ -19,9 +19,34 @@
     ROW(leaky_relu, 2, 1, (x, slope), v_select(v_gt(x, v_set(0)), x, v_mul(slope, x))) \
     ROW(leaky_relu_backward, 3, 1, (grad, x, slope), v_select(v_gt(x, v_set(0)), grad, v_mul(slope, grad))) \
     /* dL/dslope, element by element; the caller sums it over whatever shares one slope */ \
-    ROW(prelu_weight_grad, 2, 0, (grad, x), v_select(v_gt(x, v_set(0)), v_set(0), v_mul(grad, x)))
+    ROW(prelu_weight_grad, 2, 0, (grad, x), v_select(v_gt(x, v_set(0)), v_set(0), v_mul(grad, x))) \
+    /* A double backward row is gg * grad * f''(x); the other half, gg * f'(x), is the backward row of gg. */ \
+    ROW(elu, 2, 1, (x, alpha), v_select(v_gt(x, v_set(0)), x, v_expm1(alpha, x))) \
+    ROW(elu_backward, 3, 1, (grad, x, alpha), v_select(v_gt(x, v_set(0)), grad, v_exp(alpha, x, grad))) \
+    ROW(elu_backward_from_output, 3, 1, (grad, output, alpha), \
+        v_select(v_gt(output, v_set(0)), grad, v_mul(v_add(output, alpha), grad))) \
+    ROW(elu_double_backward, 4, 1, (gg, grad, x, alpha), \
+        v_select(v_gt(x, v_set(0)), v_set(0), v_exp(alpha, x, v_mul(gg, grad)))) \
+    ROW(celu, 2, 1, (x, alpha), v_select(v_gt(x, v_set(0)), x, v_expm1_div(alpha, x))) \
+    ROW(celu_backward, 3, 1, (grad, x, alpha), v_select(v_gt(x, v_set(0)), grad, v_exp_div(x, alpha, grad))) \
+    ROW(celu_backward_from_output, 3, 1, (grad, output, alpha), \
+        v_select(v_gt(output, v_set(0)), grad, v_mul(v_div(v_add(output, alpha), alpha), grad))) \
+    ROW(celu_double_backward, 4, 1, (gg, grad, x, alpha), \
+        v_select(v_gt(x, v_set(0)), v_set(0), v_div(v_exp_div(x, alpha, v_mul(gg, grad)), alpha))) \
+    ROW(selu, 1, 0, (x), \
+        v_select(v_gt(x, v_set(0)), v_mul_by(LEAKY_SELU_SCALE, x), v_expm1_by(LEAKY_SELU_A, x))) \
+    ROW(selu_backward, 2, 0, (grad, x), \
+        v_select(v_gt(x, v_set(0)), v_mul_by(LEAKY_SELU_SCALE, grad), v_exp_by(LEAKY_SELU_A, x, grad))) \
+    ROW(selu_backward_from_output, 2, 0, (grad, output), \
+        v_select(v_gt(output, v_set(0)), v_mul_by(LEAKY_SELU_SCALE, grad), v_mul(v_add_by(LEAKY_SELU_A, output), grad))) \
+    ROW(selu_double_backward, 3, 0, (gg, grad, x), \
+        v_select(v_gt(x, v_set(0)), v_set(0), v_exp_by(LEAKY_SELU_A, x, v_mul(gg, grad))))
 
 /* The longest row. */
-#define LEAKY_MAX_INPUTS 3
+#define LEAKY_MAX_INPUTS 4
+
+/* Klambauer et al. 2017, scale and scale * alpha, each rounded once to double. */
+#define LEAKY_SELU_SCALE 0x1.0cfabd6a91132p+0 /* 1.0507009873554804934... */
+#define LEAKY_SELU_A 0x1.c212cc640f031p+0     /* 1.7580993408473768599... */
 
 #endif

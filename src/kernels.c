@@ -42,6 +42,10 @@
 #define LEAKY_PASTE_(word, lanes) word##_##lanes
 #define LEAKY_PASTE(word, lanes) LEAKY_PASTE_(word, lanes)
 #define V(word) LEAKY_PASTE(word, LEAKY_LANES)
+/* W(v_mul) is the word for the float64 lanes of the same ISA; the first ## keeps v_mul from becoming V(v_mul). */
+#define LEAKY_JOIN_(word, lanes) word##lanes
+#define LEAKY_JOIN(word, lanes) LEAKY_JOIN_(word, lanes)
+#define W(word) LEAKY_JOIN(word##_, LEAKY_WIDE)
 
 #define v_t V(v_t)
 #define m_t V(m_t)
@@ -55,10 +59,41 @@
 #define v_lt V(v_lt)
 #define v_select V(v_select)
 #define v_mul V(v_mul)
+#define v_add V(v_add)
+#define v_sub V(v_sub)
+#define v_div V(v_div)
+#define v_fma V(v_fma)
+#define v_max V(v_max)
+#define v_min V(v_min)
+#define v_eq V(v_eq)
+#define v_widen_low V(v_widen_low)
+#define v_widen_high V(v_widen_high)
+#define v_narrow V(v_narrow)
+#define v_lookup16 V(v_lookup16)
+#define v_scale_bits V(v_scale_bits)
+#define v_clamp V(v_clamp)
+#define v_near_exp V(v_near_exp)
+#define v_near_expm1 V(v_near_expm1)
+#define v_near_exp_times V(v_near_exp_times)
+#define v_near_div V(v_near_div)
+#define v_pair_exp V(v_pair_exp)
+#define v_pair_expm1 V(v_pair_expm1)
+#define v_pair_exp_times V(v_pair_exp_times)
+#define v_pair_div V(v_pair_div)
+#define v_finish V(v_finish)
+#define v_expm1 V(v_expm1)
+#define v_exp V(v_exp)
+#define v_expm1_div V(v_expm1_div)
+#define v_exp_div V(v_exp_div)
+#define v_expm1_by V(v_expm1_by)
+#define v_exp_by V(v_exp_by)
+#define v_mul_by V(v_mul_by)
+#define v_add_by V(v_add_by)
 
 #define LEAKY_BIND_1(p) p = in[0]
 #define LEAKY_BIND_2(p, q) p = in[0], q = in[1]
 #define LEAKY_BIND_3(p, q, r) p = in[0], q = in[1], r = in[2]
+#define LEAKY_BIND_4(p, q, r, s) p = in[0], q = in[1], r = in[2], s = in[3]
 
 /* From this many vectors on, the partial vector that aligns the output costs less than the stores that it keeps from
  * crossing cache lines. */
@@ -140,48 +175,79 @@ static void leaky_walk(leaky_contiguous *arrays_loop, leaky_contiguous *numbers_
     }
 }
 
-#define LEAKY_BITS 32
-#include "simd_scalar.h"
-#include "elementwise.inc"
-#undef LEAKY_BITS
+/* 2^(j/16) rounded to double, less j << 48 in its bits, for v_scale_bits; and what the rounding left, relative to it. */
+static const double leaky_exp2_16[16] = {
+    0x1.0000000000000p+0, 0x1.fb5586cf9890fp-1, 0x1.f72b83c7d517bp-1, 0x1.f387a6e756238p-1,
+    0x1.f06fe0a31b715p-1, 0x1.edea64c123422p-1, 0x1.ebfdad5362a27p-1, 0x1.eab07dd485429p-1,
+    0x1.ea09e667f3bcdp-1, 0x1.ea11473eb0187p-1, 0x1.eace5422aa0dbp-1, 0x1.ec49182a3f090p-1,
+    0x1.ee89f995ad3adp-1, 0x1.f199bdd85529cp-1, 0x1.f5818dcfba487p-1, 0x1.fa4afa2a490dap-1,
+};
+static const double leaky_exp2_16_low[16] = {
+    0x0.0p+0, 0x1.79aa65d837b6dp-54, -0x1.01b15eaa59348p-55, 0x1.68efde3a8a894p-54,
+    0x1.34d754db0abb6p-55, 0x1.59f48a72a4c6dp-55, 0x1.690cebb7aafb0p-56, 0x1.063e1e21c5409p-54,
+    -0x1.3b3efbf5e2228p-54, -0x1.b32dcb94da51dp-56, 0x1.db72fc1f0eab4p-55, 0x1.1affc2b91ce27p-56,
+    0x1.c1a7792cb3387p-55, 0x1.36eae30af0cb3p-56, 0x1.4a385a63d07a7p-56, -0x1.ff7128fd391f0p-55,
+};
+
+/* float64 comes first in each region: float32 borrows its lanes for the exponentials. */
+#define LEAKY_WIDE f64x1
 #define LEAKY_BITS 64
 #include "simd_scalar.h"
+#include "exponential.inc"
 #include "elementwise.inc"
 #undef LEAKY_BITS
+#define LEAKY_BITS 32
+#include "simd_scalar.h"
+#include "exponential.inc"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+#undef LEAKY_WIDE
 
 #if LEAKY_X86
 LEAKY_TARGET("avx2,fma")
-#define LEAKY_BITS 32
-#include "simd_avx2.h"
-#include "elementwise.inc"
-#undef LEAKY_BITS
+#define LEAKY_WIDE f64x4
 #define LEAKY_BITS 64
 #include "simd_avx2.h"
+#include "exponential.inc"
 #include "elementwise.inc"
 #undef LEAKY_BITS
+#define LEAKY_BITS 32
+#include "simd_avx2.h"
+#include "exponential.inc"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+#undef LEAKY_WIDE
 LEAKY_TARGET_END
 
 LEAKY_TARGET("avx512f,avx512bw,avx512dq,avx512vl")
-#define LEAKY_BITS 32
-#include "simd_avx512.h"
-#include "elementwise.inc"
-#undef LEAKY_BITS
+#define LEAKY_WIDE f64x8
 #define LEAKY_BITS 64
 #include "simd_avx512.h"
+#include "exponential.inc"
 #include "elementwise.inc"
 #undef LEAKY_BITS
+#define LEAKY_BITS 32
+#include "simd_avx512.h"
+#include "exponential.inc"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+#undef LEAKY_WIDE
 LEAKY_TARGET_END
 #endif
 
 #if LEAKY_ARM
-#define LEAKY_BITS 32
-#include "simd_neon.h"
-#include "elementwise.inc"
-#undef LEAKY_BITS
+#define LEAKY_WIDE f64x2
 #define LEAKY_BITS 64
 #include "simd_neon.h"
+#include "exponential.inc"
 #include "elementwise.inc"
 #undef LEAKY_BITS
+#define LEAKY_BITS 32
+#include "simd_neon.h"
+#include "exponential.inc"
+#include "elementwise.inc"
+#undef LEAKY_BITS
+#undef LEAKY_WIDE
 #endif
 
 leaky_kernel *const *const leaky_kernels[LEAKY_ISAS][LEAKY_DTYPES] = {

@@ -34,3 +34,30 @@ LEAKY_WORD m_t v_gt(v_t a, v_t b) { return MM_CMP(a, b, _CMP_GT_OQ); }
 LEAKY_WORD m_t v_lt(v_t a, v_t b) { return MM_CMP(a, b, _CMP_LT_OQ); }
 LEAKY_WORD v_t v_select(m_t m, v_t a, v_t b) { return MM(mask_blend)(m, b, a); }
 LEAKY_WORD v_t v_mul(v_t a, v_t b) { return MM(mul)(a, b); }
+LEAKY_WORD v_t v_add(v_t a, v_t b) { return MM(add)(a, b); }
+LEAKY_WORD v_t v_div(v_t a, v_t b) { return MM(div)(a, b); }
+LEAKY_WORD m_t v_eq(v_t a, v_t b) { return MM_CMP(a, b, _CMP_EQ_OQ); }
+#if LEAKY_BITS == 32
+LEAKY_WORD __m512d v_widen_low(v_t a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }
+LEAKY_WORD __m512d v_widen_high(v_t a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)); }
+LEAKY_WORD v_t v_narrow(__m512d low, __m512d high)
+{
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
+}
+#else
+LEAKY_WORD v_t v_sub(v_t a, v_t b) { return _mm512_sub_pd(a, b); }
+LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return _mm512_fmadd_pd(a, b, c); }
+LEAKY_WORD v_t v_max(v_t a, v_t b) { return _mm512_max_pd(a, b); }
+LEAKY_WORD v_t v_min(v_t a, v_t b) { return _mm512_min_pd(a, b); }
+
+LEAKY_WORD v_t v_lookup16(const double *table, v_t kf)
+{
+    return _mm512_permutex2var_pd(_mm512_loadu_pd(table), _mm512_castpd_si512(kf), _mm512_loadu_pd(table + 8));
+}
+
+LEAKY_WORD v_t v_scale_bits(v_t t, v_t kf)
+{
+    return _mm512_castsi512_pd(
+        _mm512_add_epi64(_mm512_castpd_si512(t), _mm512_slli_epi64(_mm512_castpd_si512(kf), 48)));
+}
+#endif

@@ -51,3 +51,27 @@ LEAKY_WORD m_t v_gt(v_t a, v_t b) { return NEON(vcgtq)(a, b); }
 LEAKY_WORD m_t v_lt(v_t a, v_t b) { return NEON(vcltq)(a, b); }
 LEAKY_WORD v_t v_select(m_t m, v_t a, v_t b) { return NEON(vbslq)(m, a, b); }
 LEAKY_WORD v_t v_mul(v_t a, v_t b) { return NEON(vmulq)(a, b); }
+LEAKY_WORD v_t v_add(v_t a, v_t b) { return NEON(vaddq)(a, b); }
+LEAKY_WORD v_t v_div(v_t a, v_t b) { return NEON(vdivq)(a, b); }
+LEAKY_WORD m_t v_eq(v_t a, v_t b) { return NEON(vceqq)(a, b); }
+#if LEAKY_BITS == 32
+LEAKY_WORD float64x2_t v_widen_low(v_t a) { return vcvt_f64_f32(vget_low_f32(a)); }
+LEAKY_WORD float64x2_t v_widen_high(v_t a) { return vcvt_high_f64_f32(a); }
+LEAKY_WORD v_t v_narrow(float64x2_t low, float64x2_t high) { return vcvt_high_f32_f64(vcvt_f32_f64(low), high); }
+#else
+LEAKY_WORD v_t v_sub(v_t a, v_t b) { return vsubq_f64(a, b); }
+LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return vfmaq_f64(c, a, b); }
+LEAKY_WORD v_t v_max(v_t a, v_t b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
+LEAKY_WORD v_t v_min(v_t a, v_t b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
+
+LEAKY_WORD v_t v_lookup16(const double *table, v_t kf)
+{
+    const uint64x2_t k = vandq_u64(vreinterpretq_u64_f64(kf), vdupq_n_u64(15));
+    return vcombine_f64(vld1_f64(table + vgetq_lane_u64(k, 0)), vld1_f64(table + vgetq_lane_u64(k, 1)));
+}
+
+LEAKY_WORD v_t v_scale_bits(v_t t, v_t kf)
+{
+    return vreinterpretq_f64_u64(vaddq_u64(vreinterpretq_u64_f64(t), vshlq_n_u64(vreinterpretq_u64_f64(kf), 48)));
+}
+#endif

@@ -135,6 +135,7 @@ def copyto(dst, src, casting="same_kind", where=None):
 # ---------------------------------------------------------------------------------------------- kernels
 
 SOURCE = """\
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -172,7 +173,7 @@ def _compile(source, flags):
     language, path = found[0]
     with tempfile.TemporaryDirectory() as folder:
         library = f"{folder}/kernel.so"
-        command = [path, "-x", language, "-O2", "-fPIC", "-shared", *flags, "-o", library, "-"]
+        command = [path, "-x", language, "-O2", "-fPIC", "-shared", *flags, "-o", library, "-", "-lm"]
         subprocess.run(command, input=source, text=True, check=True)
         return ctypes.CDLL(library).run
 

@@ -1,10 +1,36 @@
 """What each row of src/activations.h should give, written from the papers' formulas and not from the table.
 
-Arguments and result are float64 arrays in the row's order of inputs.  For float32 the exact result is rounded once
-by the caller; a product of two float32 is exact in float64.  A new row needs a function of its name here.
+Arguments are arrays in the row's order of inputs and of the dtype under test.  A row of one multiplication gives its
+result in that dtype, to be compared bit for bit.  A row with an exponential gives it exact to 2^-50 or better, for
+a bound in ULP: as np.longdouble, or, where the arguments are arrays of mpmath numbers (dtype object), as those in
+mpmath's working precision.  A new row needs a function of its name here.
 """
 
+from decimal import Decimal
+
+import mpmath
 import numpy as np
+
+# Klambauer 2017: scale and scale * alpha, folded before they are rounded to float64.
+SELU_SCALE = float(Decimal("1.0507009873554804934193349852946"))
+SELU_A = float(Decimal("1.0507009873554804934193349852946") * Decimal("1.6732632423543772848170429916717"))
+
+
+def ulps(result, exact):
+    """The error in units of the last place that `exact`, of higher precision, has in the dtype of `result`."""
+    info = np.finfo(result.dtype)
+    with np.errstate(all="ignore"):
+        if exact.dtype == object:
+            rounded = exact.astype(np.float64).astype(result.dtype)
+            exponent = np.array([max(mpmath.frexp(v)[1], info.minexp) for v in exact.flat], np.int64)
+            ldexp = np.frompyfunc(mpmath.ldexp, 2, 1)
+        else:
+            rounded, exponent, ldexp = exact.astype(result.dtype), np.frexp(exact)[1].astype(np.int64), np.ldexp
+        place = np.maximum(exponent - 1, info.minexp) - info.nmant
+        error = np.abs(ldexp(result.astype(exact.dtype) - exact, -place)).astype(np.float64)
+    error[(rounded == result) & np.isinf(result) | np.isnan(rounded) & np.isnan(result)] = 0
+    error[np.isnan(error)] = np.inf
+    return error
 
 
 def relu(x):
@@ -34,3 +60,85 @@ def prelu_weight_grad(grad, x):
     term = grad * x
     term[x > 0] = 0.0
     return term
+
+
+def _wide(*arrays):
+    return [array if array.dtype == object else array.astype(np.longdouble) for array in map(np.asarray, arrays)]
+
+
+def _apply(name, x):
+    if x.dtype == object:
+        return np.frompyfunc(getattr(mpmath, name), 1, 1)(x)
+    return getattr(np, name)(x)
+
+
+def _one_sided(x, right, left):
+    """The branches of every member of the family, with 0 and NaN on the left."""
+    return np.where(x > 0, right, left)
+
+
+def elu(x, alpha):
+    # Clevert 2015.
+    x, alpha = _wide(x, alpha)
+    return _one_sided(x, x, alpha * _apply("expm1", x))
+
+
+def elu_backward(grad, x, alpha):
+    grad, x, alpha = _wide(grad, x, alpha)
+    return _one_sided(x, grad, alpha * _apply("exp", x) * grad)
+
+
+def elu_double_backward(gg, grad, x, alpha):
+    return _one_sided(x, 0, elu_backward(*_wide(gg), x, alpha) * grad)
+
+
+def celu(x, alpha):
+    # Barron 2017.
+    x, alpha = _wide(x, alpha)
+    return _one_sided(x, x, alpha * _apply("expm1", x / alpha))
+
+
+def celu_backward(grad, x, alpha):
+    grad, x, alpha = _wide(grad, x, alpha)
+    return _one_sided(x, grad, _apply("exp", x / alpha) * grad)
+
+
+def celu_double_backward(gg, grad, x, alpha):
+    gg, grad, x, alpha = _wide(gg, grad, x, alpha)
+    return _one_sided(x, 0, _apply("exp", x / alpha) / alpha * gg * grad)
+
+
+def selu(x):
+    (x,) = _wide(x)
+    return _one_sided(x, SELU_SCALE * x, SELU_A * _apply("expm1", x))
+
+
+def selu_backward(grad, x):
+    grad, x = _wide(grad, x)
+    return _one_sided(x, SELU_SCALE * grad, SELU_A * _apply("exp", x) * grad)
+
+
+def selu_double_backward(gg, grad, x):
+    gg, grad, x = _wide(gg, grad, x)
+    return _one_sided(x, 0, SELU_A * _apply("exp", x) * gg * grad)
+
+
+# From the output, the derivative is a sum, and that sum is rounded to the dtype: it has no more digits than `output`.
+
+
+def _rounded_sum(output, a):
+    (wide,) = _wide(output)
+    return (wide + a).astype(output.dtype).astype(np.longdouble)
+
+
+def elu_backward_from_output(grad, output, alpha):
+    return _one_sided(output, grad, _rounded_sum(output, alpha) * grad)
+
+
+def celu_backward_from_output(grad, output, alpha):
+    return _one_sided(output, grad, _rounded_sum(output, alpha) / alpha * grad)
+
+
+def selu_backward_from_output(grad, output):
+    (wide,) = _wide(grad)
+    return _one_sided(output, SELU_SCALE * wide, _rounded_sum(output, SELU_A) * wide)

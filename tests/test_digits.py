@@ -81,6 +81,9 @@ TOLERANCE = 1e-8
         ("leaky_relu", 0.3),
         ("leaky_relu", -0.5),
         ("prelu", 0.25),
+        ("elu", 0.0),
+        ("celu", 0.0),
+        ("selu", 0.0),
         ("identity", 1.0),
     ],
 )
@@ -106,6 +109,34 @@ def test_a_broken_leaky_relu_backward_is_seen(monkeypatch, broken):
 def test_a_broken_relu_backward_is_seen(monkeypatch):
     monkeypatch.setattr(pyleaky, "relu_backward", lambda grad, x: grad)
     assert gradient_error("relu", 0.0) > 1000 * TOLERANCE
+
+
+@pytest.mark.parametrize("activation", ["elu", "celu", "selu"])
+@pytest.mark.parametrize(
+    "broken",
+    [lambda grad, x: grad, lambda grad, x: np.where(x > 0, grad, 0), lambda grad, x: np.where(x > 0, grad, x * grad)],
+    ids=["slope of 1", "slope of 0", "no exponential"],
+)
+def test_a_broken_exponential_backward_is_seen(monkeypatch, activation, broken):
+    monkeypatch.setattr(pyleaky, f"{activation}_backward", broken)
+    assert gradient_error(activation, 0.0) > 1000 * TOLERANCE
+
+
+@pytest.mark.parametrize("activation", digits.SLOPES)
+def test_weights_keep_the_variance_of_the_signal(activation):
+    network = digits.Network(np, (400, 400, 10), activation, digits.SLOPES[activation], np.random.default_rng(0))
+    # He et al. for relu and its like, LeCun et al. for selu and where nothing bends.
+    variance = {"selu": 1, "identity": 1, "prelu": 2 / (1 + 0.25**2)}.get(activation, 2) / 400
+    assert network.weights[0].var() == pytest.approx(variance, rel=0.02)
+
+
+def test_selu_normalises_the_signal_layer_by_layer():
+    rng = np.random.default_rng(0)
+    network = digits.Network(np, (300,) * 17 + (10,), "selu", digits.SLOPES["selu"], rng)
+    _, inputs, _ = network.forward(rng.normal(0.5, 1.5, (500, 300)).astype(np.float32))
+    assert abs(inputs[0].var() - 1) > 1
+    assert abs(inputs[-1].mean()) < 0.2
+    assert abs(inputs[-1].var() - 1) < 0.2
 
 
 @pytest.mark.parametrize("part", [0, 1], ids=["dx", "dweight"])
@@ -250,6 +281,7 @@ def test_cupy_learns_the_same(activation, out):
         (["--negative-slope", "1e39"], "argument --negative-slope: 1e39 is not a finite float32"),
         (["--negative-slope", "steep"], "argument --negative-slope: invalid number value: 'steep'"),
         (["--activation", "relu", "--negative-slope", "0.1"], "argument --negative-slope: relu has none to set"),
+        (["--activation", "selu", "--negative-slope", "0.1"], "argument --negative-slope: selu has none to set"),
     ],
 )
 def test_bad_arguments_are_refused_before_any_training(arguments, message, monkeypatch, capsys, tmp_path):

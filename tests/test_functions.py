@@ -18,11 +18,18 @@ FORWARD = {
     "relu": lambda x, **options: pyleaky.relu(x, **options),
     "leaky_relu": lambda x, **options: pyleaky.leaky_relu(x, 0.1, **options),
     "prelu": lambda x, **options: pyleaky.prelu(x, 0.1, **options),
+    "elu": lambda x, **options: pyleaky.elu(x, 0.7, **options),
+    "celu": lambda x, **options: pyleaky.celu(x, 0.7, **options),
+    "selu": lambda x, **options: pyleaky.selu(x, **options),
 }
 BACKWARD = {
     "relu_backward": lambda grad, x, **options: pyleaky.relu_backward(grad, x, **options),
     "leaky_relu_backward": lambda grad, x, **options: pyleaky.leaky_relu_backward(grad, x, 0.1, **options),
+    "elu_backward": lambda grad, x, **options: pyleaky.elu_backward(grad, x, 0.7, **options),
+    "celu_backward": lambda grad, x, **options: pyleaky.celu_backward(grad, x, 0.7, **options),
+    "selu_backward": lambda grad, x, **options: pyleaky.selu_backward(grad, x, **options),
 }
+CALLABLES = [name for name in pyleaky.__all__ if callable(getattr(pyleaky, name))]
 
 every_forward = pytest.mark.parametrize("function", FORWARD.values(), ids=FORWARD)
 every_backward = pytest.mark.parametrize("function", BACKWARD.values(), ids=BACKWARD)
@@ -45,9 +52,19 @@ def test_signatures():
         "leaky_relu_backward": "(grad, x=None, negative_slope=0.01, *, output=None, out=None)",
         "prelu": "(x, weight, *, axis=None, out=None, where=True, dtype=None)",
         "prelu_backward": "(grad, x, weight, *, axis=None)",
+        "elu": "(x, alpha=1.0, *, out=None, where=True, dtype=None)",
+        "elu_backward": "(grad, x=None, alpha=1.0, *, output=None, out=None)",
+        "elu_double_backward": "(gg, grad, x, alpha=1.0)",
+        "celu": "(x, alpha=1.0, *, out=None, where=True, dtype=None)",
+        "celu_backward": "(grad, x=None, alpha=1.0, *, output=None, out=None)",
+        "celu_double_backward": "(gg, grad, x, alpha=1.0)",
+        "selu": "(x, *, out=None, where=True, dtype=None)",
+        "selu_backward": "(grad, x=None, *, output=None, out=None)",
+        "selu_double_backward": "(gg, grad, x)",
         "show_config": "(mode='stdout')",
     }
-    assert sorted(signatures) == sorted(pyleaky.__all__)
+    assert sorted(signatures) == sorted(CALLABLES)
+    assert sorted(set(pyleaky.__all__) - set(CALLABLES)) == ["SELU_ALPHA", "SELU_SCALE"]
     for name, signature in signatures.items():
         assert str(inspect.signature(getattr(pyleaky, name))) == signature
 
@@ -278,9 +295,9 @@ def test_where(xp, function):
 @every_forward
 def test_dtype(xp, function):
     x = np.array([-3, -1, 2], np.float32)
-    assert_same_bits(to_numpy(function(xp.asarray(x), dtype=np.float64)), function(x.astype(np.float64)))
-    x = np.array([-3, -1, 2], np.int16)
-    assert_same_bits(to_numpy(function(xp.asarray(x), dtype="f4")), function(x.astype(np.float32)))
+    for given, dtype in [(x, np.float64), (x.astype(np.int16), "f4")]:
+        result = function(xp.asarray(given), dtype=dtype)
+        assert_same_bits(to_numpy(result), to_numpy(function(xp.asarray(given.astype(dtype)))))
 
 
 @every_backward
@@ -354,7 +371,7 @@ def test_prelu_weight_gradient_dtypes(xp):
 
 
 def test_functions_pickle_and_copy():
-    for name in pyleaky.__all__:
+    for name in CALLABLES:
         function = getattr(pyleaky, name)
         assert pickle.loads(pickle.dumps(function)) is function
         assert copy.deepcopy(function) is function

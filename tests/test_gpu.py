@@ -29,7 +29,13 @@ FUNCTIONS = {
     ),
 }
 
+# An exponential comes from CUDA's own library, within a few units of the last place; other rows have the CPU's bits.
+EXPONENTIAL = [row for row in ROWS if "v_exp" in row.formula]
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+every_exact_row = pytest.mark.parametrize(
+    "row", [row for row in ROWS if row not in EXPONENTIAL], ids=lambda row: row.name
+)
+every_exponential_row = pytest.mark.parametrize("row", EXPONENTIAL, ids=lambda row: row.name)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
@@ -55,7 +61,7 @@ def assert_same(cupy, call, *arrays):
 
 
 @every_dtype
-@every_row
+@every_exact_row
 def test_kernels_give_the_bits_of_the_cpu(cupy, row, dtype):
     from pyleaky import _gpu
 
@@ -71,6 +77,25 @@ def test_kernels_give_the_bits_of_the_cpu(cupy, row, dtype):
             with np.errstate(all="ignore"):
                 expected = ufunc(*values[:-1], dtype(number))
             assert_same_bits(to_numpy(_gpu.call(row.name, [*device[:-1], number])), expected)
+
+
+@every_dtype
+@every_exponential_row
+def test_exponential_kernels_are_near_the_cpu(cupy, row, dtype):
+    from pyleaky import _gpu
+
+    rng = np.random.default_rng(0)
+    n = 50_000
+    draw = {"x": 300, "output": 300, "grad": 2, "gg": 2}
+    values = [
+        rng.choice([-1, 1e-3, 0.1, 0.5, 1, 1.5, 3, 100], n).astype(dtype)
+        if name == "alpha"
+        else rng.normal(0, draw[name], n).astype(dtype)
+        for name in row.inputs
+    ]
+    result = to_numpy(_gpu.call(row.name, [cupy.asarray(value) for value in values]))
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_max_ulp(result, getattr(_core, row.name)(*values), 4)
 
 
 @every_row
@@ -164,9 +189,10 @@ def test_kernels_compile_with_nvrtc(real_gpu, row, dtype, arch):
         for ndim in (1, 3):
             source = cuda_source(real_gpu.kernel(row.name), [dtype] * len(row.inputs), number, ndim)
             ptx = compile_cuda(source, real_gpu.OPTIONS, arch)
-            check_ptx(ptx)
+            if row not in EXPONENTIAL:
+                check_ptx(ptx)
             assert f".entry pyleaky_{row.name}(" in ptx
-            if "v_mul" in row.formula:
+            if "v_mul(" in row.formula:
                 assert re.search(rf"\bmul(\.rn)?\.f{8 * np.dtype(dtype).itemsize}\b", ptx)
 
 

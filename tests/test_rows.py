@@ -16,13 +16,19 @@ import pyleaky
 from pyleaky import _core, kernels
 
 ROWS = list(_core.ROWS.values())
-# prelu's weight gradient is reached through prelu_backward, which sums it.
-PUBLIC = {"prelu_weight_grad": "prelu_backward"}
+# Rows whose reference is a bound in ULP; every other row is compared with its reference bit for bit.
+BOUNDED = [row for row in ROWS if row.name.split("_")[0] in ("elu", "celu", "selu")]
+ALPHAS = (-1, 1e-3, 0.1, 0.5, 1, 1.5, 3, 100)
+# prelu's weight gradient is reached through prelu_backward, which sums it; the others through a keyword.
+PUBLIC = {"prelu_weight_grad": "prelu_backward"} | {
+    row.name: row.name.removesuffix("_from_output") for row in ROWS if row.name.endswith("_from_output")
+}
 SUFFIX = {np.float32: "f32", np.float64: "f64"}
 LONGEST_VECTOR = 16
 NUMPYDOC = ("Parameters", "Returns", "Raises", "See Also", "References", "Examples")
 
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+every_bounded_row = pytest.mark.parametrize("row", BOUNDED, ids=lambda row: row.name)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 
 
@@ -30,10 +36,21 @@ def operands(row, rng, shape, dtype):
     return [any_bits(rng, shape, dtype) for _ in row.inputs]
 
 
+def scalar_isa(row, values):
+    before = _core.isa()
+    _core.use_isa("scalar")
+    try:
+        return getattr(_core, row.name)(*(np.array(value, order="C") for value in values))
+    finally:
+        _core.use_isa(before)
+
+
 def expected(row, values, dtype):
+    """The bits that every ISA, layout and length gives: the reference's, or those of the scalar ISA on a copy."""
+    if row in BOUNDED:
+        return scalar_isa(row, values)
     with np.errstate(all="ignore"):
-        exact = getattr(reference, row.name)(*(np.asarray(value, np.float64) for value in values))
-        return exact.astype(dtype)
+        return getattr(reference, row.name)(*values).astype(dtype)
 
 
 @every_row
@@ -66,6 +83,56 @@ def test_specials(isa, row, dtype):
     result = getattr(_core, row.name)(*values)
     assert_same_bits(result, expected(row, values, dtype))
     assert_same_bits(np.signbit(result[result == 0]), np.signbit(expected(row, values, dtype)[result == 0]))
+
+
+@every_dtype
+@every_bounded_row
+def test_error_against_the_reference(isa, row, dtype):
+    rng = np.random.default_rng(7)
+    n = 20_000
+    values = dict(zip(row.inputs, operands(row, rng, n, dtype), strict=True))
+    alpha = values["alpha"] = rng.choice(ALPHAS, n).astype(dtype)
+    for name in {"gg", "grad"} & set(values):
+        values[name] = rng.normal(0, 2, n).astype(dtype)
+    if row.name.endswith("_double_backward"):
+        # gg * grad is rounded, and CELU's exponential once more before the division: they must not be subnormal.
+        bound, values["x"] = 3, np.maximum(values["x"], -50 * abs(alpha))
+    elif row.name.endswith("_from_output"):
+        bound, values["output"] = 2, np.maximum(values["output"], dtype(-1e10))
+    else:
+        bound = 1
+    values = [values[name] for name in row.inputs]
+    result = getattr(_core, row.name)(*values)
+    with np.errstate(all="ignore"):
+        exact = getattr(reference, row.name)(*values)
+        assert reference.ulps(result, exact).max() <= bound
+    number = ~np.isnan(result)
+    np.testing.assert_array_equal(np.signbit(result)[number], np.signbit(exact)[number])
+
+
+@every_dtype
+@pytest.mark.parametrize("alpha", [-1, 0.1, 1, 3])
+def test_zeros_infinities_and_nan_in_the_exponentials(isa, alpha, dtype):
+    x = np.array([-0.0, 0.0, np.inf, np.nan, -np.inf], dtype)
+    one, wrong = np.ones_like(x), np.full_like(x, np.nan)
+    alpha = dtype(alpha)
+    zero = 0 * alpha
+    a, scale = dtype(reference.SELU_A), dtype(reference.SELU_SCALE)
+    for actual, right in (
+        (_core.elu(x, alpha), [-zero, zero, np.inf, np.nan, -alpha]),
+        (_core.celu(x, alpha), [-0.0, 0.0, np.inf, np.nan, -np.inf if alpha < 0 else -alpha]),
+        (_core.selu(x), [-0.0, 0.0, np.inf, np.nan, -a]),
+        (_core.elu_backward(one, x, alpha), [alpha, alpha, 1, np.nan, zero]),
+        (_core.celu_backward(one, x, alpha), [1, 1, 1, np.nan, np.inf if alpha < 0 else 0]),
+        (_core.selu_backward(one, x), [a, a, scale, np.nan, 0]),
+        (_core.elu_double_backward(one, one, x, alpha), [alpha, alpha, 0, np.nan, zero]),
+        (_core.selu_double_backward(one, one, x), [a, a, 0, np.nan, 0]),
+    ):
+        assert_same_bits(actual, np.array(right, dtype))
+    for row in BOUNDED:  # grad = NaN
+        if "grad" in row.inputs:
+            values = dict(gg=one, grad=wrong, x=-one, output=-one, alpha=alpha)
+            assert np.isnan(getattr(_core, row.name)(*(values[name] for name in row.inputs))).all()
 
 
 @every_dtype
@@ -157,9 +224,18 @@ def test_three_doors_give_the_same_bits(isa, row, dtype):
     through_view = np.empty_like(through_ufunc)
     getattr(kernels, f"{row.name}_{SUFFIX[dtype]}")(*values, through_view)
     assert_same_bits(through_view, through_ufunc)
-    if row.name not in PUBLIC:
-        if row.parameters:
-            values[-1] = 0.1
+    if row.parameters:
+        values[-1] = 0.1
+    if row.name.endswith("_from_output"):
+        named = dict(zip(row.inputs, values, strict=True))
+        assert_same_bits(getattr(pyleaky, PUBLIC[row.name])(**named), through_ufunc)
+    elif row.name.endswith("_double_backward"):
+        # the pair (gg * f'(x), gg * grad * f''(x))
+        gg, _, *rest = values
+        first, second = getattr(pyleaky, row.name)(*values)
+        assert_same_bits(first, getattr(pyleaky, row.name.replace("_double", ""))(gg, *rest))
+        assert_same_bits(second, through_ufunc)
+    elif row.name not in PUBLIC:
         assert_same_bits(getattr(pyleaky, row.name)(*values), through_ufunc)
 
 

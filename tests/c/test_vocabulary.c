@@ -23,22 +23,26 @@ static void expect(int ok, const char *lanes, const char *word)
 
 #define scalar_t float
 #define LEAKY_LANES f32x1
+#define LEAKY_WIDE f64x1
 #define LEAKY_LANE_COUNT 1
 #include "test_vocabulary.c"
 #if LEAKY_X86
 LEAKY_TARGET("avx2,fma")
 #define LEAKY_LANES f32x8
+#define LEAKY_WIDE f64x4
 #define LEAKY_LANE_COUNT 8
 #include "test_vocabulary.c"
 LEAKY_TARGET_END
 LEAKY_TARGET("avx512f,avx512bw,avx512dq,avx512vl")
 #define LEAKY_LANES f32x16
+#define LEAKY_WIDE f64x8
 #define LEAKY_LANE_COUNT 16
 #include "test_vocabulary.c"
 LEAKY_TARGET_END
 #endif
 #if LEAKY_ARM
 #define LEAKY_LANES f32x4
+#define LEAKY_WIDE f64x2
 #define LEAKY_LANE_COUNT 4
 #include "test_vocabulary.c"
 #endif
@@ -84,6 +88,19 @@ int main(void)
 
 #else
 
+/* The word in every lane against plain C on `left` and `right`; any NaN equals any other. */
+#ifndef EACH
+#define EACH(word, formula, text)                                                                \
+    do {                                                                                         \
+        v_store((char *)y, word);                                                                \
+        for (int i = 0; i < lanes; i++) {                                                        \
+            const volatile scalar_t left = a[i], right = b[i];                                   \
+            want[i] = formula;                                                                   \
+            expect(isnan(want[i]) ? isnan(y[i]) : same(y + i, want + i, sizeof *y), name, text); \
+        }                                                                                        \
+    } while (0)
+#endif
+
 static void V(words)(void)
 {
     enum { lanes = LEAKY_LANE_COUNT };
@@ -113,12 +130,34 @@ static void V(words)(void)
             for (int i = 0; i < lanes; i++)
                 want[i] = isless(a[i], b[i]) ? a[i] : b[i];
             expect(same(y, want, sizeof want), name, "v_lt");
-            v_store((char *)y, v_mul(va, vb));
-            for (int i = 0; i < lanes; i++) {
-                const volatile scalar_t left = a[i], right = b[i];
-                want[i] = left * right;
-                expect(isnan(want[i]) ? isnan(y[i]) : same(y + i, want + i, sizeof *y), name, "v_mul");
-            }
+            v_store((char *)y, v_select(v_eq(va, vb), va, vb));
+            for (int i = 0; i < lanes; i++)
+                want[i] = a[i] == b[i] ? a[i] : b[i];
+            expect(same(y, want, sizeof want), name, "v_eq");
+            EACH(v_mul(va, vb), left * right, "v_mul");
+            EACH(v_add(va, vb), left + right, "v_add");
+            EACH(v_div(va, vb), left / right, "v_div");
+#ifdef LEAKY_WIDE
+            EACH(v_narrow(W(v_mul)(v_widen_low(va), v_widen_low(vb)), W(v_mul)(v_widen_high(va), v_widen_high(vb))),
+                 (float)((double)left * right), "v_widen_low, v_widen_high or v_narrow");
+#else
+            EACH(v_sub(va, vb), left - right, "v_sub");
+            EACH(v_fma(va, vb, va), fma(left, right, left), "v_fma");
+            EACH(v_max(va, vb), isgreater(left, right) ? left : right, "v_max");
+            EACH(v_min(va, vb), isless(left, right) ? left : right, "v_min");
+            double table[16], k[2 * lanes];
+            for (int i = 0; i < 16; i++)
+                table[i] = 1 + i / 16.0;
+            for (int i = 0; i < lanes; i++)
+                k[i] = 0x1.8p52 + 7 * shift - 5 * other + 3 * i;
+            const v_t kf = v_load((const char *)k);
+            v_store((char *)y, v_lookup16(table, kf));
+            for (int i = 0; i < lanes; i++)
+                expect(y[i] == table[(7 * shift - 5 * other + 3 * i) & 15], name, "v_lookup16");
+            v_store((char *)y, v_scale_bits(v_set(1.5), v_fma(v_sub(kf, v_set(0x1.8p52)), v_set(16), v_set(0x1.8p52))));
+            for (int i = 0; i < lanes; i++)
+                expect(y[i] == ldexp(1.5, 7 * shift - 5 * other + 3 * i), name, "v_scale_bits");
+#endif
 
             for (int k = 1; k < lanes; k++) {
                 v_store((char *)y, v_load_some((const char *)(a + 1), k));
@@ -136,5 +175,6 @@ static void V(words)(void)
         }
 }
 #undef LEAKY_LANES
+#undef LEAKY_WIDE
 #undef LEAKY_LANE_COUNT
 #endif
