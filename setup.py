@@ -33,6 +33,21 @@ FLAGS = [] if MSVC else ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=h
 CYTHON_FLAGS = [] if MSVC else ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 
 
+class Dtype(NamedTuple):
+    suffix: str
+    element: str
+    number: str  # what a parameter has
+
+
+# Half types have no buffer format that Cython reads.
+DTYPES = [
+    Dtype("f16", "uint16_t", "float"),
+    Dtype("bf16", "uint16_t", "float"),
+    Dtype("f32", "float", "float"),
+    Dtype("f64", "double", "double"),
+]
+
+
 class Row(NamedTuple):
     name: str
     arrays: list[str]
@@ -54,7 +69,7 @@ def rows():
 
 
 def write_kernels():
-    words = {"rows": list(rows()), "dtypes": [("f32", "float"), ("f64", "double")]}
+    words = {"rows": list(rows()), "dtypes": DTYPES}
     for suffix in ("pyx", "pxd", "pyi"):
         target = HERE / f"pyleaky/kernels.{suffix}"
         text = Tempita.sub(target.with_suffix(f".{suffix}.in").read_text(), **words)

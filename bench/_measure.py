@@ -7,6 +7,7 @@ knows a function, a peer or a device: run.py and gpu.py bring those, and the clo
 import argparse
 import datetime
 import json
+import math
 import os
 import pathlib
 import platform
@@ -19,11 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
+from PIL import Image
 
 import pyleaky
 
 OURS = "pyleaky"
 OUT = " out="
+FEWEST_ROUNDS = 7
 
 # Okabe and Ito's palette, which the colour-blind can tell apart.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -58,14 +61,14 @@ def size_argument(text):
     return size
 
 
-def parse(description, *, min_size, max_size, quick_max_size, rounds, quick_rounds, dtypes):
+def parse(description, *, choices, min_size, max_size, quick_max_size, rounds, quick_rounds):
+    """The options; `choices` maps the name of an option that takes one or more values to all of these, the default."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     out = pathlib.Path(__file__).parent / "results"
     parser.add_argument("--max-size", type=size_argument, help=f"largest array, default {size_text(max_size)}")
     parser.add_argument("--rounds", type=int, help=f"timings of each contender, default {rounds}")
-    parser.add_argument(
-        "--dtype", nargs="+", choices=("float32", "float64"), default=dtypes, help=f"default {' '.join(dtypes)}"
-    )
+    for name, values in choices.items():
+        parser.add_argument(f"--{name}", nargs="+", choices=values, default=values, help="default all")
     parser.add_argument("--out", type=pathlib.Path, default=out, metavar="DIR", help="default bench/results")
     parser.add_argument(
         "--quick", action="store_true", help=f"{quick_rounds} rounds, shorter loops, to {size_text(quick_max_size)}"
@@ -116,9 +119,11 @@ def wall_clock(timer, count):
     return timer.timeit(count)
 
 
-def interleave(contenders, namespace, rounds, target, clock=wall_clock, tick=lambda: None):
+def interleave(contenders, namespace, rounds, target, clock=wall_clock, tick=lambda count: None, seconds=math.inf):
     """
-    One row per contender: the median and the quartiles over `rounds` of its nanoseconds per call.
+    One row per contender: the median and the quartiles over the rounds of its nanoseconds per call.
+
+    There are `rounds` of them, or fewer, but not fewer than FEWEST_ROUNDS, where they would take more than `seconds`.
 
     Every round times each contender once, in an order drawn afresh (a fixed order, rotated or not, would give each
     always the same predecessor and so the same state of the caches).  The loop is timeit's, so it holds the statement,
@@ -129,11 +134,15 @@ def interleave(contenders, namespace, rounds, target, clock=wall_clock, tick=lam
     taken = [[] for _ in contenders]
     order = list(range(len(contenders)))
     shuffle = random.Random(0).shuffle
-    for _ in range(rounds):
+    stop = time.monotonic() + seconds
+    for done in range(1, rounds + 1):
         shuffle(order)
         for k in order:
             taken[k].append(clock(timers[k], counts[k]) / counts[k])
-            tick()
+        tick(len(order))
+        if done >= FEWEST_ROUNDS and time.monotonic() > stop:
+            tick(len(order) * (rounds - done))
+            break
     rows = []
     for contender, count, times in zip(contenders, counts, taken, strict=True):
         q1, median, q3 = (round(value, 1) for value in statistics.quantiles(times, n=4, method="inclusive"))
@@ -144,6 +153,7 @@ def interleave(contenders, namespace, rounds, target, clock=wall_clock, tick=lam
                 "median_ns": median,
                 "q1_ns": q1,
                 "q3_ns": q3,
+                "rounds": done,
                 "loops": count,
                 "bytes": contender.bytes,
             }
@@ -329,3 +339,5 @@ def plot(path, title, panels):
     for axes in grid[-1]:
         axes.set_xlabel("elements")
     image.savefig(path, dpi=100)
+    # The plots are committed: 256 colours show the same in a third of the bytes.
+    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)

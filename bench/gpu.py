@@ -193,12 +193,12 @@ def main():
     global torch
     options = parse(
         __doc__,
+        choices={"dtype": ("float32", "float64")},
         min_size=K,
         max_size=64 * M,
         quick_max_size=M,
         rounds=21,
         quick_rounds=5,
-        dtypes=["float32", "float64"],
     )
     if why := missing():
         print(f"bench/gpu.py needs a GPU and CuPy: {why}", file=sys.stderr)

@@ -1,6 +1,8 @@
-# What the other extensions cimport: a row's kernel for one dtype, through the driver.  No header is named here, so that
-# a .pxd of the wheel can be compiled without the sources.
+# What the other extensions cimport: the dtype of a NumPy type number (-1 if none), and a row's kernel for one dtype,
+# through the driver; a parameter is one number, float64 for float64 and float32 for the others.  No header is named
+# here, so that a .pxd of the wheel can be compiled without the sources.
 from libc.stddef cimport ptrdiff_t
 
+cdef int dtype_of(int typenum) noexcept nogil
 cdef void run(int row, int dtype, char **args, ptrdiff_t n, const ptrdiff_t *steps) noexcept nogil
 cdef void run_number(int row, int dtype, char **args, ptrdiff_t n, ptrdiff_t *steps, double number) noexcept nogil

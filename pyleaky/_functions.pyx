@@ -9,7 +9,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from libc.math cimport isinf
 from libc.stddef cimport ptrdiff_t
 
-from pyleaky._core cimport run, run_number
+from pyleaky._core cimport dtype_of, run, run_number
 
 import sys
 
@@ -33,8 +33,6 @@ cdef extern from "leaky.h":
         LEAKY_selu
         LEAKY_selu_backward
         LEAKY_selu_backward_from_output
-        LEAKY_F32
-        LEAKY_F64
 
 cnp.import_array()
 
@@ -58,7 +56,7 @@ cdef inline bint _is_plain(object value) noexcept:
     array = <cnp.ndarray>value
     typenum = cnp.PyArray_TYPE(array)
     return (
-        (typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE)
+        (typenum == cnp.NPY_FLOAT or typenum == cnp.NPY_DOUBLE or dtype_of(typenum) >= 0)
         and cnp.PyArray_NDIM(array) > 0
         and cnp.PyArray_ISBEHAVED_RO(array)
         and (cnp.PyArray_FLAGS(array) & (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS)) != 0
@@ -127,7 +125,7 @@ cdef object _short(int row, object first, object second, object out, object numb
 
     n = cnp.PyArray_SIZE(a)
     size = cnp.PyArray_ITEMSIZE(a)
-    dtype = LEAKY_F32 if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT else LEAKY_F64
+    dtype = dtype_of(cnp.PyArray_TYPE(a))
     for k in range(4):
         steps[k] = size
     if number is NO_NUMBER:
@@ -180,9 +178,10 @@ def _is_known(shape):
 
 def _check_dtype(argument, value):
     dtype = getattr(value, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind not in "biu" and dtype.newbyteorder("=") not in _core.DTYPES:
-        supported = ", ".join(known.name for known in _core.DTYPES)
-        raise TypeError(f"{argument} has dtype {dtype}, expected {supported}, an integer dtype or bool")
+    if isinstance(dtype, np.dtype) and dtype.kind not in "biu" and not _core.supports(dtype):
+        raise TypeError(
+            f"{argument} has dtype {dtype}, expected {', '.join(_core.DTYPES)}, an integer dtype or bool"
+        )
 
 
 def _parameter(argument, value):
@@ -255,6 +254,22 @@ def _check_equal_shapes(argument, value, other, other_shape):
         raise ValueError(f"{argument} has shape {shape}, {other} has shape {other_shape}; they must be equal")
 
 
+def _numpy_dtype(value):
+    # A list and a frame of pandas have one only as an array; other dtypes than NumPy's are pandas' own.
+    dtype = getattr(value, "dtype", None)
+    return dtype if isinstance(dtype, np.dtype) else np.asarray(value).dtype
+
+
+def _number(name, number, arrays):
+    # As the ufunc for numbers takes it: in float32 where the arrays are computed in float32 or a half type.
+    dtypes = [*map(_numpy_dtype, arrays)]
+    try:
+        compute = getattr(_core, name).resolve_dtypes((*dtypes, dtypes[0], None))[-1]
+    except TypeError:  # pandas' own dtypes, or what the call itself refuses
+        return number
+    return number if compute.itemsize == 8 else np.float32(number)
+
+
 def _call(name, operands, out=None, where=True, dtype=None):
     """Run a row on any operands: (argument's name, value) in the row's order, a parameter last."""
     row = _core.ROWS[name]
@@ -273,11 +288,6 @@ def _call(name, operands, out=None, where=True, dtype=None):
         _check_dtype(argument, value)
     if back_end is not None:
         return back_end.call(name, values, out, where, dtype)
-    if row.parameters and isinstance(values[-1], float) and hasattr(values[0], "dtypes"):
-        # pandas makes an array of whatever stands beside a frame, and an array would decide the result's dtype.
-        common = np.asarray(values[0]).dtype
-        values[-1] = common.type(values[-1]) if common in _core.DTYPES else values[-1]
-
     # Only what was given is passed on: containers understand out, where and dtype to different degrees.
     options = {}
     if out is not None:
@@ -289,6 +299,14 @@ def _call(name, operands, out=None, where=True, dtype=None):
     # The kernels raise no floating-point warning; the casts that NumPy makes around them shall not either.
     with np.errstate(all="ignore"):
         try:
+            _core.see_ml_dtypes()
+            if row.parameters and isinstance(values[-1], float):
+                name += "_number"
+                if dtype is None:
+                    values[-1] = _number(name, values[-1], values[:-1])
+                elif np.dtype(dtype) == np.float16:
+                    # One dtype for every operand would leave the number none of its own.
+                    options["signature"] = (*(options.pop("dtype"),) * (len(values) - 1), np.float32, np.float16)
             return getattr(_core, name)(*values, **options)
         except TypeError:
             # Lists and the like show their dtype only once they are arrays.
@@ -373,7 +391,7 @@ def relu(x, *, out=None, where=True, dtype=None):
     Parameters
     ----------
     x : array_like
-        Input of any shape: float32, float64, integers or bool.
+        Input of any shape: float16, bfloat16, float32, float64, integers or bool.
     out : ndarray, optional
         Where the result is stored, as in `numpy.exp`; `x` itself for an in-place call.
     where : array_like of bool, optional
@@ -384,7 +402,7 @@ def relu(x, *, out=None, where=True, dtype=None):
     Returns
     -------
     ndarray or scalar
-        Same shape, memory order and container as `x`; float32 for float32, otherwise float64.
+        Same shape, memory order and container as `x`; float64 for integers and bool, otherwise the dtype of `x`.
 
     Raises
     ------
@@ -479,7 +497,7 @@ def leaky_relu(x, negative_slope=0.01, *, out=None, where=True, dtype=None):
     Parameters
     ----------
     x : array_like
-        Input of any shape: float32, float64, integers or bool.
+        Input of any shape: float16, bfloat16, float32, float64, integers or bool.
     negative_slope : float or array_like, optional
         Slope for x <= 0.  A number never changes the result's dtype and is rounded to it once; an array broadcasts
         against `x`.  Any value is allowed, negative, above 1 and NaN included.
@@ -493,7 +511,7 @@ def leaky_relu(x, negative_slope=0.01, *, out=None, where=True, dtype=None):
     Returns
     -------
     ndarray or scalar
-        Same shape, memory order and container as `x`; float32 for float32, otherwise float64.
+        Same shape, memory order and container as `x`; float64 for integers and bool, otherwise the dtype of `x`.
 
     Raises
     ------
@@ -607,7 +625,7 @@ def elu(x, alpha=1.0, *, out=None, where=True, dtype=None):
     Parameters
     ----------
     x : array_like
-        Input of any shape: float32, float64, integers or bool.
+        Input of any shape: float16, bfloat16, float32, float64, integers or bool.
     alpha : float or array_like, optional
         Minus the limit for x towards -inf.  A number never changes the result's dtype and is rounded to it once; an
         array broadcasts against `x`.  Any finite number is allowed, 0 and negative ones included, and NaN.
@@ -621,7 +639,7 @@ def elu(x, alpha=1.0, *, out=None, where=True, dtype=None):
     Returns
     -------
     ndarray or scalar
-        Same shape, memory order and container as `x`; float32 for float32, otherwise float64.
+        Same shape, memory order and container as `x`; float64 for integers and bool, otherwise the dtype of `x`.
 
     Raises
     ------
@@ -790,7 +808,7 @@ def celu(x, alpha=1.0, *, out=None, where=True, dtype=None):
     Parameters
     ----------
     x : array_like
-        Input of any shape: float32, float64, integers or bool.
+        Input of any shape: float16, bfloat16, float32, float64, integers or bool.
     alpha : float or array_like, optional
         Minus the limit for x towards -inf, and the width of the bend.  A number never changes the result's dtype and
         is rounded to it once; an array broadcasts against `x`.  Any finite number but 0 is allowed, and NaN.
@@ -804,7 +822,7 @@ def celu(x, alpha=1.0, *, out=None, where=True, dtype=None):
     Returns
     -------
     ndarray or scalar
-        Same shape, memory order and container as `x`; float32 for float32, otherwise float64.
+        Same shape, memory order and container as `x`; float64 for integers and bool, otherwise the dtype of `x`.
 
     Raises
     ------
@@ -973,7 +991,7 @@ def selu(x, *, out=None, where=True, dtype=None):
     Parameters
     ----------
     x : array_like
-        Input of any shape: float32, float64, integers or bool.
+        Input of any shape: float16, bfloat16, float32, float64, integers or bool.
     out : ndarray, optional
         Where the result is stored, as in `numpy.exp`; `x` itself for an in-place call.
     where : array_like of bool, optional
@@ -984,7 +1002,7 @@ def selu(x, *, out=None, where=True, dtype=None):
     Returns
     -------
     ndarray or scalar
-        Same shape, memory order and container as `x`; float32 for float32, otherwise float64.
+        Same shape, memory order and container as `x`; float64 for integers and bool, otherwise the dtype of `x`.
 
     Raises
     ------
@@ -1142,7 +1160,7 @@ def prelu(x, weight, *, axis=None, out=None, where=True, dtype=None):
     Parameters
     ----------
     x : array_like
-        Input of any shape: float32, float64, integers or bool.
+        Input of any shape: float16, bfloat16, float32, float64, integers or bool.
     weight : float or array_like
         The slopes: one number, an array that broadcasts against `x`, or with `axis` one slope per index of those axes.
     axis : int or tuple of int, optional
@@ -1259,7 +1277,7 @@ def prelu_backward(grad, x, weight, *, axis=None):
     missing = len(shape) - len(laid_shape)
     summed = tuple(k for k in range(len(shape)) if k < missing or (laid_shape[k - missing] == 1 != shape[k]))
     dtype = getattr(laid, "dtype", dx.dtype)
-    if dtype not in _core.DTYPES:
+    if not _core.supports(dtype):
         dtype = dx.dtype
 
     with np.errstate(all="ignore"):

@@ -15,23 +15,25 @@ import numpy as np
 
 from . import _core
 
-# T is the type in which CuPy compiles the kernel.
+# C is the type to compute in: float for float16, bfloat16 and float32, double for float64.
 VOCABULARY = """
-#define v_set(c) ((T)(c))
+#define v_set(c) ((C)(c))
 #define v_gt(a, b) ((a) > (b))
 #define v_lt(a, b) ((a) < (b))
 #define v_select(m, a, b) ((m) ? (a) : (b))
 #define v_mul(a, b) ((a) * (b))
 #define v_add(a, b) ((a) + (b))
 #define v_div(a, b) ((a) / (b))
-#define v_expm1(alpha, x) ((T)((double)(alpha) * expm1((double)(x))))
-#define v_exp(alpha, x, grad) ((T)pyleaky_exp(alpha, x, 0, grad))
-#define v_expm1_div(alpha, x) ((T)pyleaky_expm1_div(alpha, x))
-#define v_exp_div(x, alpha, grad) ((T)pyleaky_exp_div(x, alpha, grad))
-#define v_expm1_by(c, x) ((T)((c) * expm1((double)(x))))
-#define v_exp_by(c, x, grad) ((T)pyleaky_exp(c, x, 0, grad))
-#define v_mul_by(c, x) ((T)((c) * (double)(x)))
-#define v_add_by(c, x) ((T)((c) + (double)(x)))
+#define v_expm1(alpha, x) ((C)((double)(alpha) * expm1((double)(x))))
+#define v_exp(alpha, x, grad) ((C)pyleaky_exp(alpha, x, 0, grad))
+#define v_expm1_div(alpha, x) ((C)pyleaky_expm1_div(alpha, x))
+#define v_exp_div(x, alpha, grad) ((C)pyleaky_exp_div(x, alpha, grad))
+#define w_expm1(c, x) ((c) * expm1((double)(x)))
+#define w_exp(c, x, grad) pyleaky_exp(c, x, 0, grad)
+#define w_mul(c, x) ((c) * (double)(x))
+#define w_add(c, x) ((c) + (double)(x))
+#define w_select(m, a, b) ((m) ? (a) : (b))
+#define w_round(a) ((C)(a))
 
 /* Klambauer et al. 2017: scale and scale * alpha, as in src/activations.h */
 #define LEAKY_SELU_SCALE 1.0507009873554804934193349852946
@@ -78,14 +80,18 @@ OPTIONS = ("--fmad=false",)
 
 
 @functools.cache
-def kernel(name: str) -> Any:
+def kernel(name: str, wide: bool, numbers: bool) -> Any:
+    """The kernel of a row that computes in float64 (wide) or float32; with numbers, its parameter has that type too."""
     row = _core.ROWS[name]
+    arrays = len(row.inputs) - row.parameters
+    number = ("float64" if wide else "float32") if numbers else "T"
     return cupy.ElementwiseKernel(
-        ", ".join(f"T {argument}" for argument in row.inputs),
+        ", ".join(f"{'T' if k < arrays else number} given_{argument}" for k, argument in enumerate(row.inputs)),
         "T result",
-        f"result = {row.formula}",
+        f"const C {', '.join(f'{argument} = given_{argument}' for argument in row.inputs)}; "
+        f"result = (T)({row.formula})",
         f"pyleaky_{name}",
-        preamble=VOCABULARY,
+        preamble=f"typedef {'double' if wide else 'float'} C;\n{VOCABULARY}",
         options=OPTIONS,
     )
 
@@ -111,7 +117,7 @@ def weight_grad_sum() -> Any:
         "pyleaky_prelu_weight_grad_sum",
         preamble=f"""{VOCABULARY}
 __device__ inline double pyleaky_term({", ".join(f"double {argument}" for argument in row.inputs)}) {{
-    typedef double T;
+    typedef double C;
     return {row.formula};
 }}
 """,
@@ -128,12 +134,24 @@ def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype
         where = bool(where)
 
     given = [_dtype(value) for value in values]
-    if row.parameters and np.ndim(values[-1]) == 0:
-        given[-1] = float
-    signature = *(None for _ in given), None if dtype is None else np.dtype(dtype)
+    numbers = row.parameters > 0 and np.ndim(values[-1]) == 0
+    dtype = None if dtype is None else np.dtype(dtype)
+    signature = [None] * len(given) + [dtype]
+    if numbers:  # they have no say in the result's dtype
+        given[-1] = given[0]
+        if dtype == np.float16:  # as in _functions: the number keeps float32
+            signature[:] = *[dtype] * (len(given) - 1), np.dtype(np.float32), dtype
     given.append(None if out is None else out.dtype)
-    compute = getattr(_core, name).resolve_dtypes(tuple(given), signature=signature)[-1]
-    values = [_operand(value, compute) for value in values]
+    ufunc = getattr(_core, name + "_number" * numbers)
+    compute = ufunc.resolve_dtypes(tuple(given), signature=tuple(signature))[-1]
+    if compute.name == "bfloat16" and int(cupy.__version__.split(".")[0]) < 14:
+        raise TypeError(f"bfloat16 on the GPU needs CuPy 14 or newer, found CuPy {cupy.__version__}")
+    wide = compute.itemsize == 8
+    types = [compute] * len(values)
+    if numbers:
+        types[-1] = np.dtype(np.float64 if wide else np.float32)
+    values = [_operand(value, dtype) for value, dtype in zip(values, types, strict=True)]
+    run = kernel(name, wide, numbers)
 
     shapes = [value.shape for value in values]
     shapes += [] if out is None else [out.shape]
@@ -146,11 +164,11 @@ def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype
         )
 
     if out is not None and where is True and out.dtype == compute and all(_is_safe(value, out) for value in values):
-        return kernel(name)(*values, out)
+        return run(*values, out)
     # NumPy's order "K": where the inputs disagree, the one nearest to C decides.
     whole = [value for value in values if isinstance(value, cupy.ndarray) and value.shape == shape]
     result = cupy.empty_like(min(whole, key=_axes_by_stride)) if whole else cupy.empty(shape, compute)
-    kernel(name)(*values, result)
+    run(*values, result)
     if out is None and where is True:
         return result
     if out is None:

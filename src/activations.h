@@ -34,13 +34,14 @@
     ROW(celu_double_backward, 4, 1, (gg, grad, x, alpha), \
         v_select(v_gt(x, v_set(0)), v_set(0), v_div(v_exp_div(x, alpha, v_mul(gg, grad)), alpha))) \
     ROW(selu, 1, 0, (x), \
-        v_select(v_gt(x, v_set(0)), v_mul_by(LEAKY_SELU_SCALE, x), v_expm1_by(LEAKY_SELU_A, x))) \
+        w_round(w_select(v_gt(x, v_set(0)), w_mul(LEAKY_SELU_SCALE, x), w_expm1(LEAKY_SELU_A, x)))) \
     ROW(selu_backward, 2, 0, (grad, x), \
-        v_select(v_gt(x, v_set(0)), v_mul_by(LEAKY_SELU_SCALE, grad), v_exp_by(LEAKY_SELU_A, x, grad))) \
+        w_round(w_select(v_gt(x, v_set(0)), w_mul(LEAKY_SELU_SCALE, grad), w_exp(LEAKY_SELU_A, x, grad)))) \
     ROW(selu_backward_from_output, 2, 0, (grad, output), \
-        v_select(v_gt(output, v_set(0)), v_mul_by(LEAKY_SELU_SCALE, grad), v_mul(v_add_by(LEAKY_SELU_A, output), grad))) \
+        v_select(v_gt(output, v_set(0)), w_round(w_mul(LEAKY_SELU_SCALE, grad)), \
+                 v_mul(w_round(w_add(LEAKY_SELU_A, output)), grad))) \
     ROW(selu_double_backward, 3, 0, (gg, grad, x), \
-        v_select(v_gt(x, v_set(0)), v_set(0), v_exp_by(LEAKY_SELU_A, x, v_mul(gg, grad))))
+        v_select(v_gt(x, v_set(0)), v_set(0), w_round(w_exp(LEAKY_SELU_A, x, v_mul(gg, grad)))))
 
 /* The longest row. */
 #define LEAKY_MAX_INPUTS 4

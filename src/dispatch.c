@@ -5,15 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
+
 const struct leaky_row_info leaky_rows[LEAKY_ROWS] = {
 #define ROW(name, inputs, parameters, names, formula) {#name, inputs, parameters, #names, #formula},
     LEAKY_TABLE(ROW)
 #undef ROW
 };
 
-const struct leaky_entry leaky_entries[LEAKY_ROWS][LEAKY_DTYPES] = {
-#define ROW(name, inputs, parameters, names, formula) {{LEAKY_##name, LEAKY_F32}, {LEAKY_##name, LEAKY_F64}},
-    LEAKY_TABLE(ROW)
+#define ENTRIES(row, numbers) \
+    {{row, LEAKY_F16, numbers}, {row, LEAKY_BF16, numbers}, {row, LEAKY_F32, numbers}, {row, LEAKY_F64, numbers}},
+const struct leaky_entry leaky_entries[2][LEAKY_ROWS][LEAKY_DTYPES] = {
+#define ROW(name, inputs, parameters, names, formula) ENTRIES(LEAKY_##name, 0)
+    {LEAKY_TABLE(ROW)},
+#undef ROW
+#define ROW(name, inputs, parameters, names, formula) ENTRIES(LEAKY_##name, 1)
+    {LEAKY_TABLE(ROW)},
 #undef ROW
 };
 
@@ -27,8 +36,10 @@ int leaky_isa_supported(enum leaky_isa isa)
         return 0;
 #if defined(__x86_64__) && defined(__GNUC__)
     __builtin_cpu_init();
+    unsigned int a, b, c, d; /* older compilers have no name for F16C */
     if (isa == LEAKY_AVX2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) &&
+               c & bit_F16C;
     if (isa == LEAKY_AVX512)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

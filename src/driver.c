@@ -47,22 +47,25 @@ static inline void leave(environment caller) { fesetenv(&caller); }
 
 void leaky_run(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *data)
 {
+    const struct leaky_entry *const entry = data;
     const environment caller = enter();
-    leaky_kernel_in_use(data)(args, n, steps, 0);
+    leaky_kernel_in_use(entry)(args, n, steps, entry->numbers ? data : NULL);
     leave(caller);
 }
 
-void leaky_run_number(char **args, ptrdiff_t n, ptrdiff_t *steps, const struct leaky_entry *entry, double number)
+void leaky_run_number(char **args, ptrdiff_t n, ptrdiff_t *steps, enum leaky_row row, enum leaky_dtype dtype,
+                      double number)
 {
-    const int parameter = leaky_rows[entry->row].inputs - 1;
+    const struct leaky_entry *const entry = &leaky_entries[1][row][dtype];
+    const int parameter = leaky_rows[row].inputs - 1;
     const environment caller = enter();
     /* Both roundings happen in the environment that enter() has loaded: the volatile read keeps them below it. */
     const volatile double unrounded = number;
     double wide = unrounded;
     float narrow = (float)unrounded;
 
-    args[parameter] = entry->dtype == LEAKY_F32 ? (char *)&narrow : (char *)&wide;
+    args[parameter] = dtype == LEAKY_F64 ? (char *)&wide : (char *)&narrow;
     steps[parameter] = 0;
-    leaky_kernel_in_use(entry)(args, &n, steps, 0);
+    leaky_kernel_in_use(entry)(args, &n, steps, (void *)entry);
     leave(caller);
 }

@@ -1,4 +1,4 @@
-/* Every kernel: enters each ISA's target region in turn and compiles the vocabulary and the loops there, once per
+/* Every kernel: enters each ISA's target region in turn and compiles there what region.inc lists, once per
  * dtype.  The flags are the same for all sources and stay at the ABI's baseline; only the regions raise the ISA.  To add
  * an ISA, add its simd_*.h, a region, a row in leaky_kernel_tables and its detection in dispatch.c. */
 #include "leaky.h"
@@ -47,13 +47,26 @@
 #define LEAKY_JOIN(word, lanes) LEAKY_JOIN_(word, lanes)
 #define W(word) LEAKY_JOIN(word##_, LEAKY_WIDE)
 
+/* What is stored may be narrower than its lanes: S(v_load) is v_load_f16_f32x8 while LEAKY_HALF is f16. */
+#define S(word) LEAKY_PASTE(word, LEAKY_STORED)
+#define v_load S(v_load)
+#define v_load_some S(v_load_some)
+#define v_load_number S(v_load_number)
+#define v_store S(v_store)
+#define v_store_some S(v_store_some)
+#define h_t V(h_t)
+#define h_load V(h_load)
+#define h_load_some V(h_load_some)
+#define h_store V(h_store)
+#define h_store_some V(h_store_some)
+#define v_widen_f16 V(v_widen_f16)
+#define v_widen_bf16 V(v_widen_bf16)
+#define v_narrow_f16 V(v_narrow_f16)
+#define v_narrow_bf16 V(v_narrow_bf16)
+
 #define v_t V(v_t)
 #define m_t V(m_t)
 #define v_set V(v_set)
-#define v_load V(v_load)
-#define v_load_some V(v_load_some)
-#define v_store V(v_store)
-#define v_store_some V(v_store_some)
 #define v_first V(v_first)
 #define v_gt V(v_gt)
 #define v_lt V(v_lt)
@@ -69,13 +82,18 @@
 #define v_widen_low V(v_widen_low)
 #define v_widen_high V(v_widen_high)
 #define v_narrow V(v_narrow)
+#define v_mask_low V(v_mask_low)
+#define v_mask_high V(v_mask_high)
+#define v_fms V(v_fms)
+#define v_exp2_halves V(v_exp2_halves)
+#define v_exp2_16 V(v_exp2_16)
 #define v_lookup16 V(v_lookup16)
 #define v_scale_bits V(v_scale_bits)
 #define v_clamp V(v_clamp)
-#define v_near_exp V(v_near_exp)
+#define v_near_k V(v_near_k)
+#define v_near_rest V(v_near_rest)
 #define v_near_expm1 V(v_near_expm1)
-#define v_near_exp_times V(v_near_exp_times)
-#define v_near_div V(v_near_div)
+#define v_near_exp V(v_near_exp)
 #define v_pair_exp V(v_pair_exp)
 #define v_pair_expm1 V(v_pair_expm1)
 #define v_pair_exp_times V(v_pair_exp_times)
@@ -85,10 +103,21 @@
 #define v_exp V(v_exp)
 #define v_expm1_div V(v_expm1_div)
 #define v_exp_div V(v_exp_div)
-#define v_expm1_by V(v_expm1_by)
-#define v_exp_by V(v_exp_by)
-#define v_mul_by V(v_mul_by)
-#define v_add_by V(v_add_by)
+#define w_t V(w_t)
+#define w_round V(w_round)
+#define w_widen V(w_widen)
+#define w_set V(w_set)
+#define w_times V(w_times)
+#define w_mul V(w_mul)
+#define w_add V(w_add)
+#define w_select V(w_select)
+#define w_power V(w_power)
+#define w_near_expm1 V(w_near_expm1)
+#define w_near_exp V(w_near_exp)
+#define w_clamp V(w_clamp)
+#define w_expm1 V(w_expm1)
+#define w_exp V(w_exp)
+#define w_div V(w_div)
 
 #define LEAKY_BIND_1(p) p = in[0]
 #define LEAKY_BIND_2(p, q) p = in[0], q = in[1]
@@ -103,73 +132,78 @@
  * buffers of all operands stay in the first-level cache. */
 #define LEAKY_BLOCK 256
 
-typedef void leaky_contiguous(char **args, ptrdiff_t n);
+/* `wide` is the kernel's data: numbers have the type of the lanes. */
+typedef void leaky_contiguous(char **args, ptrdiff_t n, const void *wide);
 
 static void leaky_copy(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t size, ptrdiff_t n)
 {
-    if (size == 4)
-        for (ptrdiff_t i = 0; i < n; i++)
-            memcpy(to + i * to_step, from + i * from_step, 4);
+#define COPY(size)                                              \
+    for (ptrdiff_t i = 0; i < n; i++)                           \
+        memcpy(to + i * to_step, from + i * from_step, (size))
+    if (size == 2)
+        COPY(2);
+    else if (size == 4)
+        COPY(4);
     else
-        for (ptrdiff_t i = 0; i < n; i++)
-            memcpy(to + i * to_step, from + i * from_step, 8);
+        COPY(8);
+#undef COPY
 }
 
 /* Whether writing out[i] can change what a later element reads.  Equal pointers and steps are safe as long as the
  * elements themselves lie apart. */
-static int leaky_interferes(const char *in, ptrdiff_t in_step, const char *out, ptrdiff_t out_step, ptrdiff_t size,
-                            ptrdiff_t n)
+static int leaky_interferes(const char *in, ptrdiff_t in_step, ptrdiff_t in_size, const char *out, ptrdiff_t out_step,
+                            ptrdiff_t out_size, ptrdiff_t n)
 {
-    if (in == out && in_step == out_step && (out_step >= size || out_step <= -size))
+    if (in == out && in_step == out_step && (out_step >= out_size || out_step <= -out_size))
         return 0;
     const uintptr_t in_end = (uintptr_t)in + (uintptr_t)((n - 1) * in_step);
     const uintptr_t out_end = (uintptr_t)out + (uintptr_t)((n - 1) * out_step);
     const uintptr_t in_low = in_step < 0 ? in_end : (uintptr_t)in, in_high = in_step < 0 ? (uintptr_t)in : in_end;
     const uintptr_t out_low = out_step < 0 ? out_end : (uintptr_t)out,
                     out_high = out_step < 0 ? (uintptr_t)out : out_end;
-    return in_low < out_high + (uintptr_t)size && out_low < in_high + (uintptr_t)size;
+    return in_low < out_high + (uintptr_t)out_size && out_low < in_high + (uintptr_t)in_size;
 }
 
 /* Brings any steps and overlaps to the contiguous loops: directly, with numbers for parameters, or block by block through
  * buffers, so that the layout never changes which code computes an element.  Where the output interferes with
- * an input (as in ufunc.reduce and .accumulate), a block is one element. */
+ * an input (as in ufunc.reduce and .accumulate), and where parameters wider than the dtype are no single numbers, a block
+ * is one element. */
 static void leaky_walk(leaky_contiguous *arrays_loop, leaky_contiguous *numbers_loop, int inputs, int parameters,
-                       ptrdiff_t size, char **args, ptrdiff_t n, const ptrdiff_t *steps)
+                       ptrdiff_t size, const void *wide, char **args, ptrdiff_t n, const ptrdiff_t *steps)
 {
     const ptrdiff_t out_step = steps[inputs];
-    int contiguous = out_step == size, numbers = 0, interferes = 0;
+    const int arrays = inputs - parameters;
+    int contiguous = out_step == size, numbers = 0, interferes = n > 1 && out_step < size && out_step > -size;
 
     if (n <= 0)
         return;
     for (int k = 0; k < inputs; k++) {
-        contiguous &= steps[k] == size || (steps[k] == 0 && k >= inputs - parameters);
-        numbers += steps[k] == 0 && k >= inputs - parameters;
-        interferes |= leaky_interferes(args[k], steps[k], args[inputs], out_step, size, n);
+        const int number = k >= arrays && steps[k] == 0, is_wide = k >= arrays && wide;
+        contiguous &= number || (steps[k] == size && !is_wide);
+        numbers += number;
+        interferes |= leaky_interferes(args[k], steps[k], is_wide ? (ptrdiff_t)sizeof(double) : size, args[inputs], out_step,
+                                       size, n);
     }
-    interferes |= n > 1 && out_step < size && out_step > -size;
-    if (contiguous && !interferes && numbers == parameters) {
-        numbers_loop(args, n);
-        return;
-    }
-    if (contiguous && !interferes && numbers == 0) {
-        arrays_loop(args, n);
+    if (contiguous && !interferes && (numbers == parameters || numbers == 0)) {
+        (numbers ? numbers_loop : arrays_loop)(args, n, wide);
         return;
     }
 
     char buffers[LEAKY_MAX_INPUTS + 1][LEAKY_BLOCK * sizeof(double)];
-    const ptrdiff_t block = interferes ? 1 : LEAKY_BLOCK;
+    const int singly = interferes || (wide && numbers < parameters), gathered = wide ? arrays : inputs;
+    const ptrdiff_t block = singly ? 1 : LEAKY_BLOCK;
     for (ptrdiff_t start = 0; start < n; start += block) {
         const ptrdiff_t count = n - start < block ? n - start : block;
         char *p[LEAKY_MAX_INPUTS + 1];
         for (int k = 0; k <= inputs; k++) {
             p[k] = args[k] + start * steps[k];
-            if (steps[k] != size || interferes) {
+            if ((k < gathered || k == inputs) && (steps[k] != size || interferes)) {
                 if (k < inputs)
                     leaky_copy(buffers[k], size, p[k], steps[k], size, count);
                 p[k] = buffers[k];
             }
         }
-        arrays_loop(p, count);
+        (wide && parameters ? numbers_loop : arrays_loop)(p, count, wide);
         if (p[inputs] == buffers[inputs])
             leaky_copy(args[inputs] + start * out_step, out_step, p[inputs], size, size, count);
     }
@@ -189,74 +223,37 @@ static const double leaky_exp2_16_low[16] = {
     0x1.c1a7792cb3387p-55, 0x1.36eae30af0cb3p-56, 0x1.4a385a63d07a7p-56, -0x1.ff7128fd391f0p-55,
 };
 
-/* float64 comes first in each region: float32 borrows its lanes for the exponentials. */
+#define LEAKY_SIMD "simd_scalar.h"
 #define LEAKY_WIDE f64x1
-#define LEAKY_BITS 64
-#include "simd_scalar.h"
-#include "exponential.inc"
-#include "elementwise.inc"
-#undef LEAKY_BITS
-#define LEAKY_BITS 32
-#include "simd_scalar.h"
-#include "exponential.inc"
-#include "elementwise.inc"
-#undef LEAKY_BITS
-#undef LEAKY_WIDE
+#include "region.inc"
 
 #if LEAKY_X86
-LEAKY_TARGET("avx2,fma")
+LEAKY_TARGET("avx2,fma,f16c")
+#define LEAKY_SIMD "simd_avx2.h"
 #define LEAKY_WIDE f64x4
-#define LEAKY_BITS 64
-#include "simd_avx2.h"
-#include "exponential.inc"
-#include "elementwise.inc"
-#undef LEAKY_BITS
-#define LEAKY_BITS 32
-#include "simd_avx2.h"
-#include "exponential.inc"
-#include "elementwise.inc"
-#undef LEAKY_BITS
-#undef LEAKY_WIDE
+#include "region.inc"
 LEAKY_TARGET_END
 
 LEAKY_TARGET("avx512f,avx512bw,avx512dq,avx512vl")
+#define LEAKY_SIMD "simd_avx512.h"
 #define LEAKY_WIDE f64x8
-#define LEAKY_BITS 64
-#include "simd_avx512.h"
-#include "exponential.inc"
-#include "elementwise.inc"
-#undef LEAKY_BITS
-#define LEAKY_BITS 32
-#include "simd_avx512.h"
-#include "exponential.inc"
-#include "elementwise.inc"
-#undef LEAKY_BITS
-#undef LEAKY_WIDE
+#include "region.inc"
 LEAKY_TARGET_END
 #endif
 
 #if LEAKY_ARM
+#define LEAKY_SIMD "simd_neon.h"
 #define LEAKY_WIDE f64x2
-#define LEAKY_BITS 64
-#include "simd_neon.h"
-#include "exponential.inc"
-#include "elementwise.inc"
-#undef LEAKY_BITS
-#define LEAKY_BITS 32
-#include "simd_neon.h"
-#include "exponential.inc"
-#include "elementwise.inc"
-#undef LEAKY_BITS
-#undef LEAKY_WIDE
+#include "region.inc"
 #endif
 
 leaky_kernel *const *const leaky_kernels[LEAKY_ISAS][LEAKY_DTYPES] = {
-    [LEAKY_SCALAR] = {kernels_f32x1, kernels_f64x1},
+    [LEAKY_SCALAR] = {kernels_f16_f32x1, kernels_bf16_f32x1, kernels_f32x1, kernels_f64x1},
 #if LEAKY_X86
-    [LEAKY_AVX2] = {kernels_f32x8, kernels_f64x4},
-    [LEAKY_AVX512] = {kernels_f32x16, kernels_f64x8},
+    [LEAKY_AVX2] = {kernels_f16_f32x8, kernels_bf16_f32x8, kernels_f32x8, kernels_f64x4},
+    [LEAKY_AVX512] = {kernels_f16_f32x16, kernels_bf16_f32x16, kernels_f32x16, kernels_f64x8},
 #endif
 #if LEAKY_ARM
-    [LEAKY_NEON] = {kernels_f32x4, kernels_f64x2},
+    [LEAKY_NEON] = {kernels_f16_f32x4, kernels_bf16_f32x4, kernels_f32x4, kernels_f64x2},
 #endif
 };

@@ -44,20 +44,88 @@ LEAKY_WORD m_t v_lt(v_t a, v_t b) { return MM(cmp)(a, b, _CMP_LT_OQ); }
 LEAKY_WORD v_t v_select(m_t m, v_t a, v_t b) { return MM(blendv)(b, a, m); }
 LEAKY_WORD v_t v_mul(v_t a, v_t b) { return MM(mul)(a, b); }
 LEAKY_WORD v_t v_add(v_t a, v_t b) { return MM(add)(a, b); }
+LEAKY_WORD v_t v_sub(v_t a, v_t b) { return MM(sub)(a, b); }
 LEAKY_WORD v_t v_div(v_t a, v_t b) { return MM(div)(a, b); }
+LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return MM(fmadd)(a, b, c); }
+LEAKY_WORD v_t v_max(v_t a, v_t b) { return MM(max)(a, b); }
+LEAKY_WORD v_t v_min(v_t a, v_t b) { return MM(min)(a, b); }
 LEAKY_WORD m_t v_eq(v_t a, v_t b) { return MM(cmp)(a, b, _CMP_EQ_OQ); }
 #if LEAKY_BITS == 32
+typedef __m128i h_t;
+
+LEAKY_WORD h_t h_load(const char *p) { return _mm_loadu_si128((const __m128i *)p); }
+LEAKY_WORD void h_store(char *p, h_t a) { _mm_storeu_si128((__m128i *)p, a); }
+
+/* There is no masked load of 16 bits. */
+LEAKY_WORD h_t h_load_some(const char *p, ptrdiff_t k)
+{
+    uint16_t lanes[LEAKY_LANE_COUNT] = {0};
+    for (ptrdiff_t i = 0; i < k; i++)
+        memcpy(lanes + i, p + 2 * i, 2);
+    return h_load((const char *)lanes);
+}
+
+LEAKY_WORD void h_store_some(char *p, ptrdiff_t k, h_t a)
+{
+    uint16_t lanes[LEAKY_LANE_COUNT];
+    h_store((char *)lanes, a);
+    for (ptrdiff_t i = 0; i < k; i++)
+        memcpy(p + 2 * i, lanes + i, 2);
+}
+
+LEAKY_WORD v_t v_widen_f16(h_t a) { return _mm256_cvtph_ps(a); }
+LEAKY_WORD h_t v_narrow_f16(v_t a) { return _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT); }
+LEAKY_WORD v_t v_widen_bf16(h_t a) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(a), 16)); }
+
+LEAKY_WORD h_t v_narrow_bf16(v_t a)
+{
+    const __m256i bits = _mm256_castps_si256(a), upper = _mm256_srli_epi32(bits, 16);
+    const __m256i half = _mm256_add_epi32(_mm256_set1_epi32(0x7fff), _mm256_and_si256(upper, _mm256_set1_epi32(1)));
+    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
+    return _mm_packus_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
+}
+
 LEAKY_WORD __m256d v_widen_low(v_t a) { return _mm256_cvtps_pd(_mm256_castps256_ps128(a)); }
 LEAKY_WORD __m256d v_widen_high(v_t a) { return _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)); }
 LEAKY_WORD v_t v_narrow(__m256d low, __m256d high)
 {
     return _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low));
 }
+
+LEAKY_WORD __m256d v_mask_low(m_t m)
+{
+    return _mm256_castsi256_pd(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(_mm256_castps_si256(m))));
+}
+
+LEAKY_WORD __m256d v_mask_high(m_t m)
+{
+    return _mm256_castsi256_pd(_mm256_cvtepi32_epi64(_mm256_extracti128_si256(_mm256_castps_si256(m), 1)));
+}
+
+/* Eight of the 16 table entries, as one vector of their low and one of their high halves. */
+LEAKY_WORD v_t v_exp2_halves(const double *table, const int high)
+{
+    const v_t a = _mm256_loadu_ps((const float *)table), b = _mm256_loadu_ps((const float *)(table + 4));
+    const v_t half = high ? _mm256_shuffle_ps(a, b, 0xdd) : _mm256_shuffle_ps(a, b, 0x88);
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(half), 0xd8));
+}
+
+/* The halves of the doubles are looked up for all eight lanes at once, in the order in which they can be interleaved. */
+LEAKY_WORD void v_exp2_16(__m256d *low, __m256d *high)
+{
+    const __m256i k = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(*low), _mm256_castpd_ps(*high), 0x88));
+    const v_t upper_table = _mm256_castsi256_ps(_mm256_slli_epi32(k, 28)); /* sign bit: the index is 8 or more */
+#define LOOK_UP(half)                                                                              \
+    _mm256_blendv_ps(_mm256_permutevar8x32_ps(v_exp2_halves(leaky_exp2_16, half), k),              \
+                     _mm256_permutevar8x32_ps(v_exp2_halves(leaky_exp2_16 + 8, half), k), upper_table)
+    const __m256i upper = _mm256_add_epi32(_mm256_castps_si256(LOOK_UP(1)), _mm256_slli_epi32(k, 16));
+    const __m256i lower = _mm256_castps_si256(LOOK_UP(0));
+#undef LOOK_UP
+    *low = _mm256_castsi256_pd(_mm256_unpacklo_epi32(lower, upper));
+    *high = _mm256_castsi256_pd(_mm256_unpackhi_epi32(lower, upper));
+}
 #else
-LEAKY_WORD v_t v_sub(v_t a, v_t b) { return _mm256_sub_pd(a, b); }
-LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return _mm256_fmadd_pd(a, b, c); }
-LEAKY_WORD v_t v_max(v_t a, v_t b) { return _mm256_max_pd(a, b); }
-LEAKY_WORD v_t v_min(v_t a, v_t b) { return _mm256_min_pd(a, b); }
+LEAKY_WORD v_t v_fms(v_t a, v_t b, v_t c) { return _mm256_fmsub_pd(a, b, c); }
 
 /* Four permutations of a quarter of the table each and three blends; a gather takes longer. */
 LEAKY_WORD v_t v_lookup16(const double *table, v_t kf)

@@ -35,20 +35,49 @@ LEAKY_WORD m_t v_lt(v_t a, v_t b) { return MM_CMP(a, b, _CMP_LT_OQ); }
 LEAKY_WORD v_t v_select(m_t m, v_t a, v_t b) { return MM(mask_blend)(m, b, a); }
 LEAKY_WORD v_t v_mul(v_t a, v_t b) { return MM(mul)(a, b); }
 LEAKY_WORD v_t v_add(v_t a, v_t b) { return MM(add)(a, b); }
+LEAKY_WORD v_t v_sub(v_t a, v_t b) { return MM(sub)(a, b); }
 LEAKY_WORD v_t v_div(v_t a, v_t b) { return MM(div)(a, b); }
+LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return MM(fmadd)(a, b, c); }
+LEAKY_WORD v_t v_max(v_t a, v_t b) { return MM(max)(a, b); }
+LEAKY_WORD v_t v_min(v_t a, v_t b) { return MM(min)(a, b); }
 LEAKY_WORD m_t v_eq(v_t a, v_t b) { return MM_CMP(a, b, _CMP_EQ_OQ); }
 #if LEAKY_BITS == 32
+typedef __m256i h_t;
+
+LEAKY_WORD h_t h_load(const char *p) { return _mm256_loadu_si256((const __m256i *)p); }
+LEAKY_WORD h_t h_load_some(const char *p, ptrdiff_t k) { return _mm256_maskz_loadu_epi16(v_first(k), p); }
+LEAKY_WORD void h_store(char *p, h_t a) { _mm256_storeu_si256((__m256i *)p, a); }
+LEAKY_WORD void h_store_some(char *p, ptrdiff_t k, h_t a) { _mm256_mask_storeu_epi16(p, v_first(k), a); }
+
+LEAKY_WORD v_t v_widen_f16(h_t a) { return _mm512_cvtph_ps(a); }
+LEAKY_WORD h_t v_narrow_f16(v_t a) { return _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT); }
+LEAKY_WORD v_t v_widen_bf16(h_t a) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(a), 16)); }
+
+/* Not vcvtneps2bf16, which flushes subnormals. */
+LEAKY_WORD h_t v_narrow_bf16(v_t a)
+{
+    const __m512i bits = _mm512_castps_si512(a), upper = _mm512_srli_epi32(bits, 16);
+    const __m512i half = _mm512_add_epi32(_mm512_set1_epi32(0x7fff), _mm512_and_si512(upper, _mm512_set1_epi32(1)));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_add_epi32(bits, half), 16));
+}
+
 LEAKY_WORD __m512d v_widen_low(v_t a) { return _mm512_cvtps_pd(_mm512_castps512_ps256(a)); }
 LEAKY_WORD __m512d v_widen_high(v_t a) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)); }
 LEAKY_WORD v_t v_narrow(__m512d low, __m512d high)
 {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low)), _mm512_cvtpd_ps(high), 1);
 }
+
+LEAKY_WORD __mmask8 v_mask_low(m_t m) { return (__mmask8)m; }
+LEAKY_WORD __mmask8 v_mask_high(m_t m) { return (__mmask8)(m >> 8); }
+
+LEAKY_WORD void v_exp2_16(__m512d *low, __m512d *high)
+{
+    *low = W(v_scale_bits)(W(v_lookup16)(leaky_exp2_16, *low), *low);
+    *high = W(v_scale_bits)(W(v_lookup16)(leaky_exp2_16, *high), *high);
+}
 #else
-LEAKY_WORD v_t v_sub(v_t a, v_t b) { return _mm512_sub_pd(a, b); }
-LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return _mm512_fmadd_pd(a, b, c); }
-LEAKY_WORD v_t v_max(v_t a, v_t b) { return _mm512_max_pd(a, b); }
-LEAKY_WORD v_t v_min(v_t a, v_t b) { return _mm512_min_pd(a, b); }
+LEAKY_WORD v_t v_fms(v_t a, v_t b, v_t c) { return _mm512_fmsub_pd(a, b, c); }
 
 LEAKY_WORD v_t v_lookup16(const double *table, v_t kf)
 {

@@ -52,17 +52,77 @@ LEAKY_WORD m_t v_lt(v_t a, v_t b) { return NEON(vcltq)(a, b); }
 LEAKY_WORD v_t v_select(m_t m, v_t a, v_t b) { return NEON(vbslq)(m, a, b); }
 LEAKY_WORD v_t v_mul(v_t a, v_t b) { return NEON(vmulq)(a, b); }
 LEAKY_WORD v_t v_add(v_t a, v_t b) { return NEON(vaddq)(a, b); }
+LEAKY_WORD v_t v_sub(v_t a, v_t b) { return NEON(vsubq)(a, b); }
 LEAKY_WORD v_t v_div(v_t a, v_t b) { return NEON(vdivq)(a, b); }
+LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return NEON(vfmaq)(c, a, b); }
+LEAKY_WORD v_t v_max(v_t a, v_t b) { return NEON(vbslq)(NEON(vcgtq)(a, b), a, b); }
+LEAKY_WORD v_t v_min(v_t a, v_t b) { return NEON(vbslq)(NEON(vcltq)(a, b), a, b); }
 LEAKY_WORD m_t v_eq(v_t a, v_t b) { return NEON(vceqq)(a, b); }
 #if LEAKY_BITS == 32
+typedef uint16x4_t h_t;
+
+LEAKY_WORD h_t h_load(const char *p)
+{
+    h_t a;
+    memcpy(&a, p, sizeof a);
+    return a;
+}
+
+LEAKY_WORD void h_store(char *p, h_t a) { memcpy(p, &a, sizeof a); }
+
+LEAKY_WORD h_t h_load_some(const char *p, ptrdiff_t k)
+{
+    uint16_t lanes[LEAKY_LANE_COUNT] = {0};
+    for (ptrdiff_t i = 0; i < k; i++)
+        memcpy(lanes + i, p + 2 * i, 2);
+    return h_load((const char *)lanes);
+}
+
+LEAKY_WORD void h_store_some(char *p, ptrdiff_t k, h_t a)
+{
+    uint16_t lanes[LEAKY_LANE_COUNT];
+    h_store((char *)lanes, a);
+    for (ptrdiff_t i = 0; i < k; i++)
+        memcpy(p + 2 * i, lanes + i, 2);
+}
+
+LEAKY_WORD v_t v_widen_f16(h_t a) { return vcvt_f32_f16(vreinterpret_f16_u16(a)); }
+LEAKY_WORD h_t v_narrow_f16(v_t a) { return vreinterpret_u16_f16(vcvt_f16_f32(a)); }
+LEAKY_WORD v_t v_widen_bf16(h_t a) { return vreinterpretq_f32_u32(vshll_n_u16(a, 16)); }
+
+LEAKY_WORD h_t v_narrow_bf16(v_t a)
+{
+    const uint32x4_t bits = vreinterpretq_u32_f32(a), upper = vshrq_n_u32(bits, 16);
+    const uint32x4_t half = vaddq_u32(vdupq_n_u32(0x7fff), vandq_u32(upper, vdupq_n_u32(1)));
+    return vshrn_n_u32(vaddq_u32(bits, half), 16);
+}
+
 LEAKY_WORD float64x2_t v_widen_low(v_t a) { return vcvt_f64_f32(vget_low_f32(a)); }
 LEAKY_WORD float64x2_t v_widen_high(v_t a) { return vcvt_high_f64_f32(a); }
 LEAKY_WORD v_t v_narrow(float64x2_t low, float64x2_t high) { return vcvt_high_f32_f64(vcvt_f32_f64(low), high); }
+
+LEAKY_WORD uint64x2_t v_mask_low(m_t m) { return vreinterpretq_u64_s64(vmovl_s32(vget_low_s32(vreinterpretq_s32_u32(m)))); }
+LEAKY_WORD uint64x2_t v_mask_high(m_t m) { return vreinterpretq_u64_s64(vmovl_high_s32(vreinterpretq_s32_u32(m))); }
+
+/* The halves of the doubles are looked up byte by byte, 4 * index + 0 to 3, for all four lanes at once. */
+LEAKY_WORD void v_exp2_16(float64x2_t *low, float64x2_t *high)
+{
+    const uint32x4_t k = vuzp1q_u32(vreinterpretq_u32_f64(*low), vreinterpretq_u32_f64(*high));
+    const uint32x4_t index = vmlaq_n_u32(vdupq_n_u32(0x03020100), vandq_u32(k, vdupq_n_u32(15)), 0x04040404);
+    uint8x16x4_t halves[2];
+    for (int i = 0; i < 4; i++) {
+        const uint32x4x2_t entries = vld2q_u32((const uint32_t *)(leaky_exp2_16 + 4 * i));
+        halves[0].val[i] = vreinterpretq_u8_u32(entries.val[0]);
+        halves[1].val[i] = vreinterpretq_u8_u32(entries.val[1]);
+    }
+    const uint32x4_t lower = vreinterpretq_u32_u8(vqtbl4q_u8(halves[0], vreinterpretq_u8_u32(index)));
+    const uint32x4_t upper = vaddq_u32(vreinterpretq_u32_u8(vqtbl4q_u8(halves[1], vreinterpretq_u8_u32(index))),
+                                       vshlq_n_u32(k, 16));
+    *low = vreinterpretq_f64_u32(vzip1q_u32(lower, upper));
+    *high = vreinterpretq_f64_u32(vzip2q_u32(lower, upper));
+}
 #else
-LEAKY_WORD v_t v_sub(v_t a, v_t b) { return vsubq_f64(a, b); }
-LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return vfmaq_f64(c, a, b); }
-LEAKY_WORD v_t v_max(v_t a, v_t b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
-LEAKY_WORD v_t v_min(v_t a, v_t b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
+LEAKY_WORD v_t v_fms(v_t a, v_t b, v_t c) { return vfmaq_f64(vnegq_f64(c), a, b); }
 
 LEAKY_WORD v_t v_lookup16(const double *table, v_t kf)
 {

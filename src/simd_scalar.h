@@ -10,13 +10,20 @@
  *     v_store(p, a)  v_store_some(p, k, a)
  *     v_gt(a, b)  v_lt(a, b)   quiet comparisons, false for NaN
  *     v_select(m, a, b)        a where m, else b
- *     v_mul(a, b)  v_add(a, b)  v_div(a, b)   each rounded once
+ *     v_mul(a, b)  v_add(a, b)  v_sub(a, b)  v_div(a, b)
+ *     v_fma(a, b, c)           a * b + c, each of these rounded once
+ *     v_max(a, b)  v_min(a, b)       b where either is NaN
  *     v_eq(a, b)               quiet, false for NaN
  *   float32 lanes only:
+ *     h_t                      a vector of as many halves, each an uint16_t
+ *     h_load(p)  h_load_some(p, k)  h_store(p, a)  h_store_some(p, k, a)
+ *     v_widen_f16(h)  v_widen_bf16(h)  v_narrow_f16(a)  v_narrow_bf16(a)   narrowing rounds once; v_narrow_bf16 counts on
+ *                              the low half of a NaN being 0, as arithmetic leaves it if no operand's NaN has more
  *     v_widen_low(a)  v_widen_high(a)  v_narrow(low, high)   to and from two vectors of float64 lanes of the same ISA
+ *     v_mask_low(m)  v_mask_high(m)   the same for a mask
+ *     v_exp2_16(&low, &high)         in such vectors: 2^(k/16), k being the integer in the low bits of what stood there
  *   float64 lanes only:
- *     v_sub(a, b)  v_fma(a, b, c)
- *     v_max(a, b)  v_min(a, b)     b where either is NaN
+ *     v_fms(a, b, c)               a * b - c, rounded once
  *     v_lookup16(table, kf)        table[low four bits of kf]
  *     v_scale_bits(t, kf)          t with (kf's bits << 48) added to its own: times 2^(k/16) for a table of 2^(-j/16) */
 #undef LEAKY_LANES
@@ -52,9 +59,73 @@ LEAKY_WORD m_t v_lt(v_t a, v_t b) { return isless(a, b); }
 LEAKY_WORD v_t v_select(m_t m, v_t a, v_t b) { return m ? a : b; }
 LEAKY_WORD v_t v_mul(v_t a, v_t b) { return a * b; }
 LEAKY_WORD v_t v_add(v_t a, v_t b) { return a + b; }
+LEAKY_WORD v_t v_sub(v_t a, v_t b) { return a - b; }
 LEAKY_WORD v_t v_div(v_t a, v_t b) { return a / b; }
+LEAKY_WORD v_t v_max(v_t a, v_t b) { return isgreater(a, b) ? a : b; }
+LEAKY_WORD v_t v_min(v_t a, v_t b) { return isless(a, b) ? a : b; }
 LEAKY_WORD m_t v_eq(v_t a, v_t b) { return a == b; }
 #if LEAKY_BITS == 32
+LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return fmaf(a, b, c); }
+typedef uint16_t h_t;
+
+LEAKY_WORD h_t h_load(const char *p)
+{
+    h_t a;
+    memcpy(&a, p, sizeof a);
+    return a;
+}
+
+LEAKY_WORD h_t h_load_some(const char *p, ptrdiff_t k) { (void)p, (void)k; return 0; }
+LEAKY_WORD void h_store(char *p, h_t a) { memcpy(p, &a, sizeof a); }
+LEAKY_WORD void h_store_some(char *p, ptrdiff_t k, h_t a) { (void)p, (void)k, (void)a; }
+
+/* The product moves the exponent, that of a subnormal too; infinities and NaN get theirs by hand. */
+LEAKY_WORD v_t v_widen_f16(h_t a)
+{
+    const uint32_t magnitude = (a & 0x7fffu) << 13, special = a & 0x7c00u;
+    uint32_t bits;
+    float value;
+    memcpy(&value, &magnitude, 4);
+    value *= 0x1p112f;
+    memcpy(&bits, &value, 4);
+    bits |= (special == 0x7c00 ? 0x7f800000u : 0) | (magnitude > 0x7c00u << 13 ? 0x00400000u : 0) | (a & 0x8000u) << 16;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+/* Below 2^-14 the sum with 0.5, whose last place is float16's, rounds; above, an integer addition does. */
+LEAKY_WORD h_t v_narrow_f16(v_t a)
+{
+    uint32_t bits, sum;
+    memcpy(&bits, &a, 4);
+    const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000)
+        return (h_t)(sign | 0x7e00 | (magnitude >> 13 & 0x3ff));
+    if (magnitude >= 0x477ff000) /* 65520 */
+        return (h_t)(sign | 0x7c00);
+    if (magnitude < 0x38800000) {
+        const float rounded = fabsf(a) + 0.5f;
+        memcpy(&sum, &rounded, 4);
+        return (h_t)(sign | (sum - 0x3f000000));
+    }
+    return (h_t)(sign | (magnitude - (112u << 23) + 0xfff + (magnitude >> 13 & 1)) >> 13);
+}
+
+LEAKY_WORD v_t v_widen_bf16(h_t a)
+{
+    const uint32_t bits = (uint32_t)a << 16;
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+LEAKY_WORD h_t v_narrow_bf16(v_t a)
+{
+    uint32_t bits;
+    memcpy(&bits, &a, 4);
+    return (h_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 LEAKY_WORD double v_widen_low(v_t a) { return a; }
 LEAKY_WORD double v_widen_high(v_t a) { return a; }
 LEAKY_WORD v_t v_narrow(double low, double high)
@@ -62,11 +133,18 @@ LEAKY_WORD v_t v_narrow(double low, double high)
     (void)high;
     return (float)low;
 }
+
+LEAKY_WORD m_t v_mask_low(m_t m) { return m; }
+LEAKY_WORD m_t v_mask_high(m_t m) { return m; }
+
+LEAKY_WORD void v_exp2_16(double *low, double *high)
+{
+    (void)high;
+    *low = W(v_scale_bits)(W(v_lookup16)(leaky_exp2_16, *low), *low);
+}
 #else
-LEAKY_WORD v_t v_sub(v_t a, v_t b) { return a - b; }
 LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return fma(a, b, c); }
-LEAKY_WORD v_t v_max(v_t a, v_t b) { return isgreater(a, b) ? a : b; }
-LEAKY_WORD v_t v_min(v_t a, v_t b) { return isless(a, b) ? a : b; }
+LEAKY_WORD v_t v_fms(v_t a, v_t b, v_t c) { return fma(a, b, -c); }
 
 LEAKY_WORD v_t v_lookup16(const double *table, v_t kf)
 {

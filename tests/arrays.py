@@ -1,13 +1,20 @@
 """Awkward input for every test: special values, layouts, and comparison to the bit."""
 
 import numpy as np
+from ml_dtypes import bfloat16, finfo
 
-DTYPES = (np.float32, np.float64)
+HALVES = (np.float16, bfloat16)
+DTYPES = (np.float32, np.float64, *HALVES)
+
+
+def compute_type(dtype):
+    """What a function of this dtype computes in, and rounds a number for a parameter to."""
+    return np.float64 if dtype is np.float64 else np.float32
 
 
 def specials(dtype):
     """NaN of both signs, infinities, zeros, subnormals, the ends of the range and everyday numbers."""
-    info = np.finfo(dtype)
+    info = finfo(dtype)
     positive = [
         0.0,
         info.smallest_subnormal,
@@ -60,9 +67,20 @@ def canonical(array):
     """The bits of an array, every NaN mapped to one."""
     array = np.array(array, copy=True, order="C", ndmin=1)
     array = array.astype(array.dtype.newbyteorder("="))
-    if array.dtype.kind == "f":
-        array[np.isnan(array)] = np.nan
+    if array.dtype in DTYPES:
+        with np.errstate(all="ignore"):
+            array[np.isnan(array)] = np.nan
     return array.view(f"u{array.dtype.itemsize}")
+
+
+def ulps_apart(actual, expected):
+    """How many steps lie between two arrays' numbers in the order of their dtype; none between NaN and NaN."""
+    assert actual.dtype == expected.dtype
+    places = []
+    for bits in (canonical(actual), canonical(expected)):
+        sign = bits.dtype.type(1) << (8 * bits.itemsize - 1)
+        places.append(np.where(bits & sign, sign - (bits & ~sign), sign + bits))
+    return np.maximum(*places) - np.minimum(*places)
 
 
 def assert_same_bits(actual, expected):

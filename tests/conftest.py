@@ -10,8 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from arrays import bfloat16
 
 from pyleaky import _core
+
+# Some tests call the ufuncs behind the public functions, which would do this.
+_core.see_ml_dtypes()
 
 
 def has_gpu():
@@ -58,6 +62,27 @@ def xp(request):
 def to_numpy(array):
     """The array on the host, as a plain ndarray."""
     return np.asarray(array.get() if hasattr(array, "get") else array)
+
+
+@pytest.fixture(scope="session")
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch is not installed")
+
+
+def to_tensor(array):
+    """A tensor on the memory of the array, which for bfloat16 PyTorch takes as integers only."""
+    import torch
+
+    if array.dtype == bfloat16:
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def from_tensor(tensor):
+    import torch
+
+    tensor = tensor.detach()
+    return tensor.view(torch.int16).numpy().view(bfloat16) if tensor.dtype == torch.bfloat16 else tensor.numpy()
 
 
 def pytest_sessionfinish(session, exitstatus):

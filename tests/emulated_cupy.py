@@ -17,14 +17,16 @@ import numpy as np
 import pytest
 
 FLAGS = {"--fmad=false": "-ffp-contract=off"}
+__version__ = "14.0.0"
 C_NAMES = {"float32": "float", "float64": "double", "bool": "bool"}  # integers are int8_t and so on
+HALVES = ("float16", "bfloat16")
 
 
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     """A NumPy array that only its `get` gives out."""
 
     def __init__(self, host):
-        if host.dtype.kind not in "biufc":
+        if host.dtype.kind not in "biufc" and host.dtype.name not in HALVES:
             raise ValueError(f"Unsupported dtype {host.dtype}")
         self._host = host
 
@@ -135,11 +137,40 @@ def copyto(dst, src, casting="same_kind", where=None):
 # ---------------------------------------------------------------------------------------------- kernels
 
 SOURCE = """\
+#ifdef __cplusplus
+#include <cmath>
+#endif
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #define __device__ static
+#ifdef __cplusplus
+/* A half type by its definition: bits of the significand, exponents of the least subnormal and of the least normal. */
+template <int precision, int subnormal, int normal = subnormal + precision - 1>
+struct half {{
+    uint16_t bits;
+    half(float value)
+    {{
+        const uint16_t one = 1 << (precision - 1), infinity = 0x7fff / one * one;
+        const int exponent = value && fabsf(value) >= ldexpf(1, normal) ? ilogbf(value) : normal;
+        const double steps = nearbyint(ldexp(fabs((double)value), precision - 1 - exponent));
+        const double biased = ((double)exponent - normal) * one + steps; /* the hidden bit adds one exponent */
+        bits = std::isnan(value) ? infinity + one / 2 : biased < infinity ? (uint16_t)biased : infinity;
+        bits |= std::signbit(value) ? 0x8000 : 0;
+    }}
+    operator float() const
+    {{
+        const int one = 1 << (precision - 1), magnitude = bits & 0x7fff, exponent = magnitude / one;
+        const double significand = magnitude % one + (exponent ? one : 0);
+        const double finite = ldexp(significand, subnormal + (exponent ? exponent - 1 : 0));
+        const double value = magnitude < 0x7fff / one * one ? finite : magnitude % one ? NAN : INFINITY;
+        return (float)(bits & 0x8000 ? -value : value);
+    }}
+}};
+typedef half<11, -24> float16;
+typedef half<8, -133> bfloat16;
+#endif
 {typedefs}
 {preamble}
 #ifdef __cplusplus
@@ -171,6 +202,8 @@ def _compile(source, flags):
     if not found:
         pytest.skip("no C++ or C compiler to run CuPy's kernels on the host")
     language, path = found[0]
+    if language == "c" and any(f"typedef {half} " in source for half in HALVES):
+        pytest.skip("no C++ compiler to run CuPy's kernels for half types on the host")
     with tempfile.TemporaryDirectory() as folder:
         library = f"{folder}/kernel.so"
         command = [path, "-x", language, "-O2", "-fPIC", "-shared", *flags, "-o", library, "-", "-lm"]
@@ -179,7 +212,7 @@ def _compile(source, flags):
 
 
 def _c_name(dtype):
-    return C_NAMES.get(dtype.name, f"{dtype.name}_t")
+    return C_NAMES.get(dtype.name, dtype.name if dtype.name in HALVES else f"{dtype.name}_t")
 
 
 class _Kernel:

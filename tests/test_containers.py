@@ -1,8 +1,12 @@
 """A container of another library comes out as the type that numpy.exp would give, tested with the real packages."""
 
+import subprocess
+import sys
+
+import ml_dtypes
 import numpy as np
 import pytest
-from arrays import assert_same_bits
+from arrays import DTYPES, HALVES, assert_same_bits
 
 import pyleaky
 
@@ -19,7 +23,7 @@ FUNCTIONS = {
     "prelu_backward": lambda x: pyleaky.prelu_backward(x, x, 0.1)[0],
 }
 every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
-every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int8], ids=lambda dtype: dtype.__name__)
+every_dtype = pytest.mark.parametrize("dtype", [*DTYPES, np.int8], ids=lambda dtype: dtype.__name__)
 
 
 class Labelled(np.ndarray):
@@ -79,7 +83,7 @@ def test_pandas_series(function, dtype):
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "prelu"])
 def test_pandas_frames_and_nullable_dtypes(name):
     pd = pytest.importorskip("pandas", reason="pandas is not installed")
-    for dtypes in (["f4", "f4"], ["f8", "f8"], ["i1", "i1"]):
+    for dtypes in (["f2", "f2"], ["f4", "f4"], ["f8", "f8"], ["i1", "i1"], ["f2", "f4"]):
         frame = pd.DataFrame({"a": np.array([-1, 2], dtypes[0]), "b": np.array([-3, 4], dtypes[1])}, index=["u", "v"])
         result = FUNCTIONS[name](frame)
         pd.testing.assert_index_equal(result.index, frame.index)
@@ -90,6 +94,12 @@ def test_pandas_frames_and_nullable_dtypes(name):
     assert result.dtype == "Float64"
     assert result.isna().tolist() == [False, True, False]
     assert result[0] == FUNCTIONS[name](-2.0)
+    for letter in ("Float32", "Float64"):
+        nullable = pd.Series([-2, None, 3], dtype=letter)
+        result = FUNCTIONS[name](nullable)
+        assert result.dtype == letter
+        assert result.isna().tolist() == [False, True, False]
+        assert result[0] == FUNCTIONS[name](np.array(-2, letter.lower()))
 
 
 @every_dtype
@@ -131,10 +141,64 @@ def test_dask_and_xarray_weights():
     assert_same_bits(np.sort(pyleaky.relu_backward(unknown, unknown).compute()), np.sort(np.maximum(x.ravel(), 0)))
 
 
-def test_extension_dtypes_of_ml_dtypes_are_refused():
-    ml_dtypes = pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
-    for dtype in (ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.int4):
+def test_other_dtypes_of_ml_dtypes_are_refused():
+    for dtype in (ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2, ml_dtypes.int4):
         x = np.zeros(3, dtype)
-        with pytest.raises(TypeError, match=f"x has dtype {np.dtype(dtype)}, expected float32, float64"):
+        with pytest.raises(
+            TypeError, match=f"x has dtype {np.dtype(dtype)}, expected float16, bfloat16, float32, float64"
+        ):
             pyleaky.leaky_relu(x)
         np.testing.assert_array_equal(pyleaky.leaky_relu(np.array([-2.0]), np.ones((), dtype)), [-2.0])
+
+
+ML_DTYPES_LAST = """
+import numpy as np
+import pyleaky
+x = np.array([-2.0, 3.0], np.float32)
+for function in (pyleaky.relu, pyleaky.leaky_relu, pyleaky.elu):
+    function(x), function(x[::-1]), function([-1.0]), function(np.float16(1))
+assert "ml_dtypes" not in __import__("sys").modules
+import ml_dtypes
+x = np.array([-2.0, 3.0, 4.0], ml_dtypes.bfloat16)
+for function in (pyleaky.relu, pyleaky.leaky_relu, pyleaky.elu, pyleaky.selu):
+    for given in (x[::2], x, x[0], np.ma.array(x)):
+        assert function(given).dtype == x.dtype, (function, given)
+print(pyleaky.leaky_relu(x, 0.5))
+"""
+
+
+def test_ml_dtypes_imported_after_the_first_calls():
+    result = subprocess.run([sys.executable, "-c", ML_DTYPES_LAST], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "[-1 3 4]\n"), result.stderr
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_half_types_beside_others(dtype):
+    half, x = np.array([-2.0, 3.0], dtype), np.array([-0.3, 3.0], dtype)
+    other = HALVES[1 - HALVES.index(dtype)]
+    assert pyleaky.leaky_relu_backward(half, x.astype(np.float32)).dtype == np.float32
+    assert pyleaky.leaky_relu_backward(half, x.astype(np.float64)).dtype == np.float64
+    assert pyleaky.leaky_relu_backward(half, x.astype(other)).dtype == np.float32
+    assert pyleaky.leaky_relu_backward(half, x.astype(np.int8)).dtype == dtype
+    assert pyleaky.leaky_relu_backward(half, x.astype(np.int64)).dtype == np.float64
+    assert pyleaky.leaky_relu(x, half).dtype == dtype
+    assert pyleaky.leaky_relu(x, half.astype(np.float32)).dtype == np.float32
+    dx, dweight = pyleaky.prelu_backward(x, x, half)
+    assert dx.dtype == dweight.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_a_number_is_not_rounded_to_a_half_type(dtype):
+    x = np.array([-3.0, 2.0, -0.7], dtype)
+    number = float(np.float32(0.3))
+    assert float(dtype(number)) != number
+    exact = (np.float32(number) * x.astype(np.float32)).astype(dtype)
+    for given in (0.3, np.float64(0.3), np.float32(0.3), np.array(0.3)):
+        for result in (pyleaky.leaky_relu(x, given), pyleaky.leaky_relu(x[::-1], given)[::-1], pyleaky.prelu(x, given)):
+            assert_same_bits(np.where(x > 0, exact, result), exact)
+
+
+def test_float16_as_dtype():
+    x = np.array([-3.0, 2.0], np.float32)
+    for result in (pyleaky.leaky_relu(x, 0.3, dtype=np.float16), pyleaky.leaky_relu(x.astype(int), 0.3, dtype="f2")):
+        assert_same_bits(result, pyleaky.leaky_relu(x.astype(np.float16), 0.3))

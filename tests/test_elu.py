@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from arrays import DTYPES, any_bits, assert_same_bits
-from conftest import to_numpy
+from arrays import DTYPES, HALVES, any_bits, assert_same_bits, bfloat16, compute_type, finfo
+from conftest import from_tensor, to_numpy, to_tensor
 
 import pyleaky
 
@@ -56,6 +56,12 @@ def at_zero(name, alpha):
     return (alpha[0], alpha[0]) if name == "elu" else (1.0, 1 / alpha[0])
 
 
+def rounded(values, dtype):
+    """As a function of this dtype rounds: to the type it computes in, and then to the dtype."""
+    with np.errstate(all="ignore"):
+        return np.asarray(values).astype(compute_type(dtype)).astype(dtype)
+
+
 # ---------------------------------------------------------------------------------------------- special points
 
 
@@ -90,31 +96,32 @@ def test_the_constants_are_those_of_the_kernels(cupy):
 def test_values_at_the_special_points(xp, name, alpha, dtype):
     limit = SCALE_ALPHA if name == "selu" else alpha[0]
     x = xp.asarray(np.array([-np.inf, -1e4, -0.0, 0.0, np.inf, np.nan], dtype))
-    expected = np.array([-limit, -limit, -0.0, 0.0, np.inf, np.nan], dtype)
+    expected = rounded([-limit, -limit, -0.0, 0.0, np.inf, np.nan], dtype)
     assert_same_bits(to_numpy(forward(name)(x, *alpha)), expected)
 
 
 @every_dtype
 def test_tiny_negative_numbers_keep_their_value(xp, dtype):
-    tiny = -np.array([1e-30, 1e-20, np.finfo(dtype).tiny, np.finfo(dtype).smallest_subnormal], dtype)
+    tiny = -np.array([1e-30, 1e-20, finfo(dtype).tiny, finfo(dtype).smallest_subnormal], dtype)
     x = xp.asarray(tiny)
     assert_same_bits(to_numpy(pyleaky.elu(x)), tiny)
     for alpha in (0.1, 1.0, 3.0, -0.5):
         assert_same_bits(to_numpy(pyleaky.celu(x, alpha)), tiny)
     assert_same_bits(to_numpy(pyleaky.elu(x, 0.5)), dtype(0.5) * tiny)
-    assert_same_bits(to_numpy(pyleaky.selu(x)), (SCALE_ALPHA * tiny.astype(float)).astype(dtype))
+    assert_same_bits(to_numpy(pyleaky.selu(x)), rounded(SCALE_ALPHA * tiny.astype(float), dtype))
 
 
 @every_dtype
 @every_case_and_negative_alphas
 def test_large_positive_numbers(xp, name, alpha, dtype):
-    large = np.array([1e-30, 1, 89, 1e3, 1e30, np.finfo(dtype).max, np.inf], dtype)
-    some = np.array([-3, 0.1, 7, -0.0, 1e-30, np.inf, 1], dtype)
+    tiny = max(1e-30, float(finfo(dtype).tiny))
+    large = rounded([tiny, 1, 89, 1e3, 1e30, float(finfo(dtype).max), np.inf], dtype)
+    some = rounded([-3, 0.1, 7, -0.0, tiny, np.inf, 1], dtype)
     x, grad = xp.asarray(large), xp.asarray(some)
     scale = SCALE if name == "selu" else 1
     with np.errstate(all="ignore"):
-        assert_same_bits(to_numpy(forward(name)(x, *alpha)), (scale * large.astype(float)).astype(dtype))
-        assert_same_bits(to_numpy(backward(name)(grad, x, *alpha)), (scale * some.astype(float)).astype(dtype))
+        assert_same_bits(to_numpy(forward(name)(x, *alpha)), rounded(scale * large.astype(float), dtype))
+        assert_same_bits(to_numpy(backward(name)(grad, x, *alpha)), rounded(scale * some.astype(float), dtype))
     dgrad, dx = double_backward(name)(grad, grad, x, *alpha)
     assert_same_bits(to_numpy(dgrad), to_numpy(backward(name)(grad, x, *alpha)))
     assert_same_bits(to_numpy(dx), np.zeros(7, dtype))
@@ -124,11 +131,11 @@ def test_large_positive_numbers(xp, name, alpha, dtype):
 @every_case_and_negative_alphas
 def test_derivatives_at_zero(xp, name, alpha, dtype):
     x, one = xp.asarray(np.array([0.0, -0.0], dtype)), xp.asarray(np.ones(2, dtype))
-    slope, bend = at_zero(name, tuple(float(dtype(value)) for value in alpha))
-    assert_same_bits(to_numpy(backward(name)(one, x, *alpha)), np.full(2, slope, dtype))
+    slope, bend = at_zero(name, tuple(float(compute_type(dtype)(value)) for value in alpha))
+    assert_same_bits(to_numpy(backward(name)(one, x, *alpha)), rounded([slope, slope], dtype))
     first, second = double_backward(name)(one, one, x, *alpha)
-    assert_same_bits(to_numpy(first), np.full(2, slope, dtype))
-    assert_same_bits(to_numpy(second), np.full(2, bend, dtype))
+    assert_same_bits(to_numpy(first), rounded([slope, slope], dtype))
+    assert_same_bits(to_numpy(second), rounded([bend, bend], dtype))
 
 
 @every_dtype
@@ -224,9 +231,11 @@ def test_gradient_from_output_equals_gradient_from_x(xp, name, alpha, dtype):
     options = {"alpha": alpha[0]} if alpha else {}
     from_x, from_output = backward(name)(grad, x, **options), backward(name)(grad, output=y, **options)
     # The output's error is relative to itself, but the factor is output + alpha: there it is relative to alpha.
-    atol = 2 * np.finfo(dtype).eps * max(1, *at_zero(name, alpha)[:1]) * np.abs(to_numpy(grad)).max()
-    np.testing.assert_allclose(to_numpy(from_output), to_numpy(from_x), rtol=4 * np.finfo(dtype).eps, atol=atol)
-    positive = to_numpy(x) > 0
+    eps = float(finfo(dtype).eps)
+    atol = 2 * eps * max(1, *at_zero(name, alpha)[:1]) * float(np.abs(to_numpy(grad)).max())
+    wide = [to_numpy(array).astype(float) for array in (from_output, from_x)]
+    np.testing.assert_allclose(*wide, rtol=4 * eps, atol=atol)
+    positive = to_numpy(x).astype(float) > 0  # ml_dtypes warns where NaN is compared
     assert_same_bits(to_numpy(from_output)[positive], to_numpy(from_x)[positive])
 
 
@@ -252,8 +261,8 @@ def test_output_and_alpha_as_other_numbers_take_the_same_row(name, alpha):
 
 @every_case
 def test_dtypes(xp, name, alpha):
-    for letter, expected in [*((letter, np.float64) for letter in "?bBhHiIqQd"), ("f", np.float32)]:
-        x = xp.asarray(np.array([0, 1], letter))
+    for dtype, expected in [*((letter, np.float64) for letter in "?bBhHiIqQ"), *((dtype, dtype) for dtype in DTYPES)]:
+        x = xp.asarray(np.array([0, 1], dtype))
         assert forward(name)(x, *alpha).dtype == expected
         assert backward(name)(x, x, *alpha).dtype == expected
         for part in double_backward(name)(x, x, x, *alpha):
@@ -270,6 +279,7 @@ NUMBERS = [
     np.int8(2),
     np.array(0.5),
     np.array(2, "i8"),
+    bfloat16(0.1),
 ]
 
 
@@ -278,13 +288,16 @@ NUMBERS = [
 def test_numbers_as_alpha_never_change_the_dtype(xp, name, number):
     for dtype in DTYPES:
         x = xp.asarray(np.array([-3, -0.25, 2], dtype))
-        rounded = xp.asarray(np.full(3, number, dtype))
-        assert_same_bits(to_numpy(forward(name)(x, number)), to_numpy(forward(name)(x, rounded)))
-        assert_same_bits(to_numpy(forward(name)(x[::-1], number)), to_numpy(forward(name)(x, rounded))[::-1])
-        assert_same_bits(to_numpy(backward(name)(x, x, number)), to_numpy(backward(name)(x, x, rounded)))
-        parts, other_parts = double_backward(name)(x, x, x, number), double_backward(name)(x, x, x, rounded)
-        for part, other in zip(parts, other_parts, strict=True):
-            assert_same_bits(to_numpy(part), to_numpy(other))
+        wide, alphas = x.astype(compute_type(dtype)), xp.asarray(np.full(3, number, compute_type(dtype)))
+        y, dx = forward(name)(wide, alphas), backward(name)(wide, wide, alphas)
+        expected = [
+            to_numpy(array).astype(dtype) for array in (y, dx, *double_backward(name)(wide, wide, wide, alphas))
+        ]
+        assert_same_bits(to_numpy(forward(name)(x, number)), expected[0])
+        assert_same_bits(to_numpy(forward(name)(x[::-1], number)), expected[0][::-1])
+        assert_same_bits(to_numpy(backward(name)(x, x, number)), expected[1])
+        for part, other in zip(double_backward(name)(x, x, x, number), expected[2:], strict=True):
+            assert_same_bits(to_numpy(part), other)
 
 
 @with_alpha
@@ -292,11 +305,11 @@ def test_arrays_of_alpha_promote_and_broadcast(xp, name):
     rng = np.random.default_rng(0)
     x, grad = (rng.normal(size=(4, 3)) for _ in range(2))
     alpha = np.array([0.5, 1.0, 2.0])
-    for dtype in (np.float32, np.float64):
-        for other in (np.float32, np.float64):
+    for dtype in DTYPES:
+        for other in DTYPES:
             given = [xp.asarray(array.astype(dtype)) for array in (grad, x)]
             alphas = xp.asarray(alpha.astype(other))
-            common = np.result_type(dtype, other)
+            common = np.add(np.ones(1, dtype), np.ones(1, other)).dtype
             y, dx = forward(name)(given[1], alphas), backward(name)(*given, alphas)
             parts = double_backward(name)(given[0], *given, alphas)
             assert {array.dtype for array in (y, dx, *parts)} == {common}
@@ -483,7 +496,9 @@ def test_unsupported_dtypes_name_the_argument(name):
             ("grad", lambda bad=bad: double_backward(name)(good, bad, good)),
             ("x", lambda bad=bad: double_backward(name)(good, good, bad)),
         ]:
-            with pytest.raises(TypeError, match=f"^{argument} has dtype {dtype}, expected float32, float64"):
+            with pytest.raises(
+                TypeError, match=f"^{argument} has dtype {dtype}, expected float16, bfloat16, float32, float64"
+            ):
                 call()
         if name != "selu":
             bad = np.asarray(bad)
@@ -492,7 +507,9 @@ def test_unsupported_dtypes_name_the_argument(name):
                 lambda bad=bad: backward(name)(good, good, bad),
                 lambda bad=bad: double_backward(name)(good, good, good, bad),
             ):
-                with pytest.raises(TypeError, match=f"^alpha has dtype {dtype}, expected float32, float64"):
+                with pytest.raises(
+                    TypeError, match=f"^alpha has dtype {dtype}, expected float16, bfloat16, float32, float64"
+                ):
                     call()
 
 
@@ -513,12 +530,7 @@ def test_numpy_and_cupy_do_not_mix(cupy, name):
 
 # ---------------------------------------------------------------------------------------------- PyTorch
 
-TORCH_ULP = 4
-
-
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch", reason="PyTorch is not installed")
+TORCH_ULP = 4  # for half types 1: PyTorch, too, computes in float32 and rounds once, but for its second derivatives
 
 
 @every_dtype
@@ -527,14 +539,14 @@ def test_torch(torch, name, alpha, dtype):
     rng = np.random.default_rng(0)
     x, grad, gg = (rng.normal(0, scale, 5000).astype(dtype) for scale in (3, 1, 1))
     x[:2] = 0, -0.0
-    theirs = [torch.from_numpy(array.copy()).requires_grad_() for array in (x, grad)]
+    theirs = [to_tensor(array.copy()).requires_grad_() for array in (x, grad)]
     output = getattr(torch.nn.functional, name)(theirs[0], *alpha)
     (dx,) = torch.autograd.grad(output, theirs[0], theirs[1], create_graph=True)
-    by_x, by_grad = torch.autograd.grad(dx, theirs, torch.from_numpy(gg))
+    by_x, by_grad = torch.autograd.grad(dx, theirs, to_tensor(gg))
     second = double_backward(name)(gg, grad, x, *alpha)
     # Near 0 PyTorch's forward is exact to the last place of alpha only, and so is the comparison.  Its CELU takes
     # 1 / alpha as a float32 even for float64 (2.13).
-    eps = np.finfo(np.float32 if name == "celu" else dtype).eps
+    eps = finfo(np.float32 if name == "celu" and dtype is np.float64 else dtype).eps
     largest = max(1, *at_zero(name, alpha))
     # PyTorch's second derivative at 0 is the positive branch's, although its first is the negative one's.
     for ours, other, compared in [
@@ -543,10 +555,11 @@ def test_torch(torch, name, alpha, dtype):
         (second[0], by_grad, slice(None)),
         (second[1], by_x, x != 0),
     ]:
-        expected = other.detach().numpy()
+        expected = from_tensor(other)
         assert ours.dtype == expected.dtype
-        tolerance = {"rtol": TORCH_ULP * eps, "atol": TORCH_ULP * eps * largest}
-        np.testing.assert_allclose(ours[compared], expected[compared], **tolerance)
+        tolerance = (1 if dtype in HALVES else TORCH_ULP) * float(eps)
+        wide = [array[compared].astype(float) for array in (ours, expected)]
+        np.testing.assert_allclose(*wide, rtol=tolerance, atol=tolerance * largest)
 
 
 @pytest.mark.parametrize("name", NAMES)

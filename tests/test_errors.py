@@ -5,6 +5,7 @@ import subprocess
 import sys
 from fractions import Fraction
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -19,14 +20,14 @@ UNSUPPORTED = {
     "|S1": np.array([b"a"]),
     r"datetime64\[D\]": np.array(["2020-01-01"], "M8[D]"),
     r"timedelta64\[s\]": np.array([1], "m8[s]"),
-    "float16": np.zeros(2, np.float16),
+    "float8_e4m3fn": np.zeros(2, ml_dtypes.float8_e4m3fn),
     str(np.dtype(np.longdouble)): np.zeros(2, np.longdouble),
 }
 
 
 @pytest.mark.parametrize(("name", "bad"), UNSUPPORTED.items(), ids=UNSUPPORTED)
 def test_unsupported_dtypes(name, bad):
-    message = rf"{{}} has dtype {name}, expected float32, float64, an integer dtype or bool"
+    message = rf"{{}} has dtype {name}, expected float16, bfloat16, float32, float64, an integer dtype or bool"
     before, good = bad.copy(), np.zeros(bad.shape)
     for argument, call in [
         ("x", lambda: pyleaky.relu(bad)),
@@ -51,7 +52,9 @@ def test_unsupported_dtypes(name, bad):
 
 @pytest.mark.parametrize("bad", [["a"], [1j], [None], "a", b"a", None, 1j, object(), {}], ids=repr)
 def test_lists_and_objects_that_are_no_numbers(bad):
-    with pytest.raises(TypeError, match=r"x has dtype .*, expected float32, float64, an integer dtype or bool"):
+    with pytest.raises(
+        TypeError, match=r"x has dtype .*, expected float16, bfloat16, float32, float64, an integer dtype or bool"
+    ):
         pyleaky.leaky_relu(bad)
 
 
@@ -91,10 +94,10 @@ def test_out_is_refused_as_numpy_exp_refuses_it(make):
         np.exp(X, out=out)
     for ufunc, call in [
         ("relu", lambda: pyleaky.relu(X, out=out)),
-        ("leaky_relu", lambda: pyleaky.leaky_relu(X, out=out)),
-        ("leaky_relu", lambda: pyleaky.prelu(X, 0.1, out=out)),
+        ("leaky_relu_number", lambda: pyleaky.leaky_relu(X, out=out)),
+        ("leaky_relu_number", lambda: pyleaky.prelu(X, 0.1, out=out)),
         ("relu_backward", lambda: pyleaky.relu_backward(X, X, out=out)),
-        ("leaky_relu_backward", lambda: pyleaky.leaky_relu_backward(X, X, out=out)),
+        ("leaky_relu_backward_number", lambda: pyleaky.leaky_relu_backward(X, X, out=out)),
     ]:
         with pytest.raises(expected.type) as actual:
             call()

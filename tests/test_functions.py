@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import itertools
 import multiprocessing
 import pickle
 import threading
@@ -9,7 +10,7 @@ import warnings
 
 import numpy as np
 import pytest
-from arrays import DTYPES, any_bits, assert_same_bits, layouts
+from arrays import DTYPES, HALVES, any_bits, assert_same_bits, bfloat16, compute_type, finfo, layouts, ulps_apart
 from conftest import to_numpy
 
 import pyleaky
@@ -89,7 +90,7 @@ def test_values_at_the_hard_places(xp, dtype):
 
 @every_dtype
 def test_subnormals_are_kept(xp, dtype):
-    tiny = np.finfo(dtype).smallest_subnormal
+    tiny = finfo(dtype).smallest_subnormal
     x = xp.asarray(np.array([tiny, -tiny, -4 * tiny], dtype))
     assert_same_bits(to_numpy(pyleaky.leaky_relu(x, 0.5)), np.array([tiny, -0.0, -2 * tiny], dtype))
 
@@ -134,11 +135,11 @@ def test_gradient_from_output_equals_gradient_from_x(xp, dtype, slope):
 
 @every_function
 def test_result_dtypes(xp, function):
-    for letter, expected in [
-        *((dtype, np.float64) for dtype in "?bBhHiIqQd"),
-        ("f", np.float32),
+    for dtype, expected in [
+        *((letter, np.float64) for letter in "?bBhHiIqQ"),
+        *((dtype, dtype) for dtype in DTYPES),
     ]:
-        x = xp.asarray(np.array([0, 1], letter))
+        x = xp.asarray(np.array([0, 1], dtype))
         assert function(x).dtype == expected
         assert function(x, out=xp.empty(2, expected)).dtype == expected
 
@@ -148,14 +149,16 @@ def test_integers_are_computed_in_float64(xp):
     assert_same_bits(to_numpy(pyleaky.leaky_relu(xp.asarray(x), 0.1)), pyleaky.leaky_relu(x.astype(float), 0.1))
 
 
-SLOPES = [0.1, 1, True, np.float16(0.1), np.float32(0.1), np.float64(0.1), np.int8(1), np.array(0.1), np.array(1, "i8")]
+SLOPES = [0.1, 1, True, np.float16(0.1), np.float32(0.1), np.float64(0.1), np.int8(1), np.array(0.1), np.array(1, "i8"),
+          bfloat16(0.1), np.array(0.1, np.float16)]  # fmt: skip
 
 
 @pytest.mark.parametrize("slope", SLOPES, ids=lambda slope: f"{type(slope).__name__}-{slope}")
 def test_numbers_never_change_the_dtype(xp, slope):
     for dtype in DTYPES:
         x = xp.asarray(np.array([-3, 2], dtype))
-        expected = np.array([dtype(-3) * dtype(float(slope)), 2], dtype)
+        compute = compute_type(dtype)
+        expected = np.array([compute(-3) * compute(float(slope)), 2]).astype(dtype)
         assert_same_bits(to_numpy(pyleaky.leaky_relu(x, slope)), expected)
         assert_same_bits(to_numpy(pyleaky.leaky_relu(x[::-1], slope)), expected[::-1])
         assert_same_bits(to_numpy(pyleaky.prelu(x, slope)), expected)
@@ -165,18 +168,46 @@ def test_numbers_never_change_the_dtype(xp, slope):
 
 
 def test_arrays_of_slopes_promote_as_numpy_does(xp):
-    x = xp.asarray(np.ones((2, 3), np.float32))
-    for dtype in (np.float32, np.float64, np.int8, np.int64):
-        slope = xp.asarray(np.ones(3, dtype))
-        assert pyleaky.leaky_relu(x, slope).dtype == np.result_type(np.float32, dtype)
+    for x_dtype in DTYPES:
+        for dtype in (*DTYPES, *"bhiq"):
+            x, slope = np.ones((2, 3), x_dtype), np.ones(3, dtype)
+            assert pyleaky.leaky_relu(xp.asarray(x), xp.asarray(slope)).dtype == np.add(x, slope).dtype
+
+
+def test_dtypes_beside_each_other():
+    """Integers alone give float64, else the least of the dtypes to which NumPy casts every array safely."""
+    every = [np.dtype(dtype) for dtype in (*DTYPES, *"?bBhHiIqQ")]
+    ones, zeros = ({dtype: array(2, dtype) for dtype in every} for array in (np.ones, np.zeros))
+
+    def common(*dtypes):
+        safe = [to for to in (*HALVES, np.float32, np.float64) if all(np.can_cast(dtype, to) for dtype in dtypes)]
+        return safe[0] if any(dtype in DTYPES for dtype in dtypes) else np.float64
+
+    for grad, x in itertools.product(every, every):
+        expected = common(grad, x)
+        assert_same_bits(
+            pyleaky.leaky_relu_backward(ones[grad], zeros[x], 0.1),
+            np.full(2, compute_type(expected)(0.1)).astype(expected),
+        )
+        for slope in every:
+            result = pyleaky.leaky_relu_backward(ones[grad], zeros[x], ones[slope])
+            assert_same_bits(result, np.ones(2, common(grad, x, slope)))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_arrays_of_slopes_are_rounded_to_a_half_type_but_multiplied_in_float32(xp, dtype):
+    x, slope = np.array([-3, -1.7, 2], dtype), np.full(3, 0.3, dtype)
+    assert float(slope[0]) != np.float32(0.3)
+    expected = np.where(x > 0, x, (slope.astype(np.float32) * x.astype(np.float32)).astype(dtype))
+    assert_same_bits(to_numpy(pyleaky.leaky_relu(xp.asarray(x), xp.asarray(slope))), expected)
 
 
 def test_huge_and_tiny_numbers_are_silent(xp):
-    x = xp.asarray(np.array([-1, 1], np.float32))
+    arrays = [xp.asarray(np.array([-1, 1], dtype)) for dtype in (np.float32, *HALVES)]
     with np.errstate(all="raise"), warnings.catch_warnings():
         warnings.simplefilter("error")
-        for view in (x, x[::-1]):
-            assert np.isneginf(to_numpy(pyleaky.leaky_relu(view, 1e300)).min())
+        for view in (view for x in arrays for view in (x, x[::-1])):
+            assert to_numpy(pyleaky.leaky_relu(view, 1e300)).min() == -np.inf
             assert to_numpy(pyleaky.leaky_relu(view, 1e-300)).min() == 0
             pyleaky.leaky_relu(xp.asarray(np.array([-1e300, np.nan, -np.inf, -1e-310])), 1e200)
         pyleaky.prelu_backward(xp.asarray(np.full(4, 1e300)), xp.asarray(np.full(4, -1e300)), 1e300)
@@ -295,7 +326,7 @@ def test_where(xp, function):
 @every_forward
 def test_dtype(xp, function):
     x = np.array([-3, -1, 2], np.float32)
-    for given, dtype in [(x, np.float64), (x.astype(np.int16), "f4")]:
+    for given, dtype in [(x, np.float64), (x.astype(np.int16), "f4"), (x, np.float16), (x.astype(np.int8), bfloat16)]:
         result = function(xp.asarray(given), dtype=dtype)
         assert_same_bits(to_numpy(result), to_numpy(function(xp.asarray(given.astype(dtype)))))
 
@@ -344,24 +375,25 @@ def test_prelu_axis(xp, axis, shape):
     np.testing.assert_allclose(to_numpy(dweight), expected, rtol=1e-13, atol=1e-13)
 
 
-def test_prelu_weight_gradient_is_summed_in_float64(xp):
+@pytest.mark.parametrize("dtype", [np.float32, *HALVES])
+def test_prelu_weight_gradient_is_summed_in_float64(xp, dtype):
     rng = np.random.default_rng(0)
-    x, grad = (rng.normal(size=(100_000, 2)).astype(np.float32) for _ in range(2))
-    exact = np.where(x > 0, 0, grad.astype(np.longdouble) * x).sum(0).astype(np.float32)
-    weight = xp.asarray(np.ones(2, np.float32))
+    x, grad = (rng.normal(size=(100_000, 2)).astype(dtype) for _ in range(2))
+    exact = np.where(x > 0, 0, grad.astype(np.longdouble) * x.astype(np.longdouble)).sum(0).astype(dtype)
+    weight = xp.asarray(np.ones(2, dtype))
     _, dweight = pyleaky.prelu_backward(xp.asarray(grad), xp.asarray(x), weight)
-    assert dweight.dtype == np.float32
-    np.testing.assert_array_max_ulp(to_numpy(dweight), exact, 1)
+    assert dweight.dtype == dtype
+    assert ulps_apart(to_numpy(dweight), exact).max() <= 1
     _, again = pyleaky.prelu_backward(xp.asarray(grad), xp.asarray(x), weight)
     assert_same_bits(to_numpy(again), to_numpy(dweight))
 
 
 def test_prelu_weight_gradient_dtypes(xp):
     x = xp.asarray(np.full((4, 2), -1, np.float32))
-    for weight, dtype in [(np.ones(2), np.float64), (np.ones(2, "f4"), np.float32), (np.ones(2, "i4"), np.float64)]:
-        dx, dweight = pyleaky.prelu_backward(x, x, xp.asarray(weight))
-        assert dx.dtype == np.result_type(np.float32, weight.dtype)
-        assert dweight.dtype == dtype
+    for weight, expected in [*((dtype, dtype) for dtype in DTYPES), ("i4", np.float64)]:
+        dx, dweight = pyleaky.prelu_backward(x, x, xp.asarray(np.ones(2, weight)))
+        assert dx.dtype == np.result_type(np.float32, weight)
+        assert dweight.dtype == expected
     _, dweight = pyleaky.prelu_backward(x, x, 0.25)
     assert dweight.dtype == np.float32
     assert float(dweight) == 8

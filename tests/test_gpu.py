@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 import pytest
-from arrays import DTYPES, any_bits, assert_same_bits, specials
+from arrays import DTYPES, HALVES, any_bits, assert_same_bits, bfloat16, compute_type, finfo, specials, ulps_apart
 from conftest import to_numpy
 
 import pyleaky
@@ -30,7 +30,7 @@ FUNCTIONS = {
 }
 
 # An exponential comes from CUDA's own library, within a few units of the last place; other rows have the CPU's bits.
-EXPONENTIAL = [row for row in ROWS if "v_exp" in row.formula]
+EXPONENTIAL = [row for row in ROWS if re.search(r"\b[vw]_exp", row.formula)]
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 every_exact_row = pytest.mark.parametrize(
     "row", [row for row in ROWS if row not in EXPONENTIAL], ids=lambda row: row.name
@@ -38,6 +38,11 @@ every_exact_row = pytest.mark.parametrize(
 every_exponential_row = pytest.mark.parametrize("row", EXPONENTIAL, ids=lambda row: row.name)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+def from_letters(letters):
+    """NumPy's letters, and E for bfloat16."""
+    return [np.dtype(bfloat16 if letter == "E" else letter) for letter in letters]
 
 
 def assert_same(cupy, call, *arrays):
@@ -53,8 +58,7 @@ def assert_same(cupy, call, *arrays):
         if wanted.size > 1:
             assert got.strides == wanted.strides
     for wanted, got in zip(host, device, strict=True):
-        compare = assert_same_bits if wanted.dtype.kind == "f" else np.testing.assert_array_equal
-        compare(to_numpy(got), wanted)
+        assert_same_bits(to_numpy(got), wanted)
 
 
 # ---------------------------------------------------------------------------------------------- the kernels
@@ -69,13 +73,12 @@ def test_kernels_give_the_bits_of_the_cpu(cupy, row, dtype):
     grid = np.meshgrid(*[specials(dtype)] * len(row.inputs))
     values = [np.concatenate([axis.ravel(), any_bits(rng, 10_000, dtype)]) for axis in grid]
     device = [cupy.asarray(value) for value in values]
-    ufunc = getattr(_core, row.name)
 
-    assert_same_bits(to_numpy(_gpu.call(row.name, device)), ufunc(*values))
+    assert_same_bits(to_numpy(_gpu.call(row.name, device)), getattr(_core, row.name)(*values))
     if row.parameters:
         for number in [*specials(dtype), *specials(dtype).tolist(), 0.1, 1e300, 1e-300]:
             with np.errstate(all="ignore"):
-                expected = ufunc(*values[:-1], dtype(number))
+                expected = getattr(_core, row.name + "_number")(*values[:-1], compute_type(dtype)(number))
             assert_same_bits(to_numpy(_gpu.call(row.name, [*device[:-1], number])), expected)
 
 
@@ -94,8 +97,8 @@ def test_exponential_kernels_are_near_the_cpu(cupy, row, dtype):
         for name in row.inputs
     ]
     result = to_numpy(_gpu.call(row.name, [cupy.asarray(value) for value in values]))
-    with np.errstate(all="ignore"):
-        np.testing.assert_array_max_ulp(result, getattr(_core, row.name)(*values), 4)
+    # A float32 that is off by some places rounds to the same number of a half type or to a neighbour.
+    assert ulps_apart(result, getattr(_core, row.name)(*values)).max() <= (1 if dtype in HALVES else 4)
 
 
 @every_row
@@ -152,15 +155,20 @@ def cuda_source(kernel, dtypes, number=False, ndim=1):
 def compile_cuda(source, options, arch):
     """The PTX; raises unless NVRTC makes a device binary of the source."""
     nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings, which calls NVRTC, is not installed")
+    from cuda import pathfinder
     from cupy._core import core
 
     def check(status, *results):
         assert status == nvrtc.nvrtcResult.NVRTC_SUCCESS, nvrtc.nvrtcGetErrorString(status)[1]
         return results[0] if results else None
 
+    cuda = pathfinder.find_nvidia_header_directory("cudart")  # where CuPy looks
+    if cuda is None and "float16.cuh" in source:
+        pytest.skip("nvidia-cuda-runtime, which has CUDA's headers for half types, is not installed")
     include = core._get_header_dir_path()
     libraries = ("", "/cupy/_cccl/cub", "/cupy/_cccl/thrust", "/cupy/_cccl/libcudacxx")
-    options = [*options, *(f"-I{include}{library}" for library in libraries), "--std=c++17", f"-arch={arch}"]
+    folders = [*(f"{include}{library}" for library in libraries), *filter(None, [cuda])]
+    options = [*options, *(f"-I{folder}" for folder in folders), "--std=c++17", f"-arch={arch}"]
     program = check(*nvrtc.nvrtcCreateProgram(source.encode(), b"kernel.cu", 0, None, None))
     (status,) = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
     log = bytes(check(*nvrtc.nvrtcGetProgramLogSize(program)))
@@ -174,8 +182,9 @@ def compile_cuda(source, options, arch):
 
 
 def check_ptx(ptx):
-    """No operation whose bits are not the CPU's."""
+    """No operation whose bits are not the CPU's: half types are converted, and nothing else."""
     assert not re.findall(r"\bfma\.|\bmad\.\w+\.f|\.ftz|\.approx", ptx)
+    assert set(re.findall(r"\b([a-z]+)\.[\w.]*f16", ptx)) <= {"cvt"}
 
 
 every_arch = pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
@@ -185,21 +194,27 @@ every_arch = pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
 @every_dtype
 @every_row
 def test_kernels_compile_with_nvrtc(real_gpu, row, dtype, arch):
+    wide = dtype is np.float64
     for number in [False, True][: 1 + row.parameters]:
+        dtypes = [dtype] * len(row.inputs)
+        if number:
+            dtypes[-1] = np.float64 if wide else np.float32
         for ndim in (1, 3):
-            source = cuda_source(real_gpu.kernel(row.name), [dtype] * len(row.inputs), number, ndim)
+            source = cuda_source(real_gpu.kernel(row.name, wide, number), dtypes, number, ndim)
             ptx = compile_cuda(source, real_gpu.OPTIONS, arch)
             if row not in EXPONENTIAL:
                 check_ptx(ptx)
             assert f".entry pyleaky_{row.name}(" in ptx
+            if dtype in HALVES:
+                assert f"cvt.rn.{'bf16' if dtype is bfloat16 else 'f16'}.f32" in ptx
             if "v_mul(" in row.formula:
-                assert re.search(rf"\bmul(\.rn)?\.f{8 * np.dtype(dtype).itemsize}\b", ptx)
+                assert re.search(rf"\bmul(\.rn)?\.f{64 if wide else 32}\b", ptx)
 
 
 @every_arch
-@pytest.mark.parametrize("dtypes", ["ff", "dd", "fd", "bf"])
-def test_weight_gradient_compiles_with_nvrtc(real_gpu, dtypes, arch):
-    ptx = compile_cuda(cuda_source(real_gpu.weight_grad_sum(), dtypes), real_gpu.OPTIONS, arch)
+@pytest.mark.parametrize("letters", ["ff", "dd", "fd", "bf", "ee", "EE", "eE", "Ed"])
+def test_weight_gradient_compiles_with_nvrtc(real_gpu, letters, arch):
+    ptx = compile_cuda(cuda_source(real_gpu.weight_grad_sum(), from_letters(letters)), real_gpu.OPTIONS, arch)
     check_ptx(ptx)
     assert re.search(r"\bmul(\.rn)?\.f64\b", ptx)
     assert re.search(r"\badd(\.rn)?\.f64\b", ptx)
@@ -211,7 +226,7 @@ def test_cupy_is_not_imported_before_its_array_arrives():
 import sys
 import numpy as np
 import pyleaky
-for dtype in "fdb":
+for dtype in "efdb":
     x = np.arange(-6, 6).reshape(3, 4).astype(dtype)
     for x in (x, x.T, x[:0], x[0, 0], x.tolist()):
         pyleaky.relu(x)
@@ -310,22 +325,36 @@ def test_broadcasting(cupy):
 # ---------------------------------------------------------------------------------------------- dtypes and numbers
 
 
-@pytest.mark.parametrize("x_dtype", "?bBhHiIqQfd")
+def assert_same_or_refused(cupy, call, *arrays):
+    """As assert_same, and where NumPy's dtype rules refuse the call, CuPy's array is refused in the same words."""
+    try:
+        call(*(array.copy() for array in arrays))
+    except TypeError as refusal:
+        with pytest.raises(type(refusal), match=f"^{re.escape(str(refusal))}$"):
+            call(*map(cupy.asarray, arrays))
+    else:
+        assert_same(cupy, call, *arrays)
+
+
+@pytest.mark.parametrize("x_dtype", from_letters("?bBhHiIqQeEfd"), ids=lambda dtype: dtype.name)
 def test_dtypes(cupy, x_dtype):
     values = np.array([-3, 0, 2, 100]).astype(x_dtype)
-    for other in "?bHiqfd":
+    for other in from_letters("?bhHiqeEfd"):
         slope = np.array([1, 0, 2, 3]).astype(other)
         assert_same(cupy, pyleaky.leaky_relu, values, slope)
         assert_same(cupy, pyleaky.relu_backward, slope, values)
+        assert_same(cupy, pyleaky.leaky_relu_backward, slope, values)
         assert_same(cupy, lambda x, slope: pyleaky.leaky_relu_backward(slope, x, slope), values, slope)
     for dtype in DTYPES:
         out = np.zeros(4, dtype)
-        assert_same(cupy, lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out), values, out)
-        assert_same(cupy, lambda x, dtype=dtype: pyleaky.leaky_relu(x, 0.1, dtype=dtype), values)
+        assert_same_or_refused(cupy, lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out), values, out)
+        assert_same_or_refused(cupy, lambda x, dtype=dtype: pyleaky.leaky_relu(x, 0.1, dtype=dtype), values)
+        assert_same_or_refused(cupy, lambda x, dtype=dtype: pyleaky.leaky_relu(x, x, dtype=dtype), values)
         assert_same(cupy, lambda x, out: pyleaky.relu(x, out=out, dtype=np.float64), values, out)
 
 
-NUMBERS = [0.1, 2, True, np.float16(0.1), np.float32(0.1), np.float64(0.1), np.int8(-1), np.array(0.1), np.array(3)]
+NUMBERS = [0.1, 2, True, np.float16(0.1), bfloat16(0.1), np.float32(0.1), np.float64(0.1), np.int8(-1), np.array(0.1),
+           np.array(3)]  # fmt: skip
 
 
 @every_dtype
@@ -335,8 +364,22 @@ def test_numbers(cupy, number, dtype):
     assert_same(cupy, lambda x: pyleaky.leaky_relu(x, number), x)
     assert_same(cupy, lambda x: pyleaky.prelu(x, number), x)
     assert_same(cupy, lambda x, grad: pyleaky.leaky_relu_backward(grad, x, number), x, grad)
-    x = float(number) if isinstance(number, np.float16) else number
-    assert_same(cupy, lambda slope: pyleaky.leaky_relu(x, slope), slope)
+    assert_same(cupy, lambda slope: pyleaky.leaky_relu(number, slope), slope)
+
+
+def test_bfloat16_needs_cupy_14(cupy, monkeypatch):
+    x, integers = cupy.asarray(np.ones(3, bfloat16)), cupy.asarray(np.ones(3, np.int8))
+    monkeypatch.setattr(cupy, "__version__", "13.6.0")
+    for call in (
+        lambda: pyleaky.relu(x),
+        lambda: pyleaky.leaky_relu(x, 0.1),
+        lambda: pyleaky.leaky_relu(x, x),
+        lambda: pyleaky.selu_backward(x, x),
+        lambda: pyleaky.relu(integers, dtype=bfloat16),
+    ):
+        with pytest.raises(TypeError, match=r"^bfloat16 on the GPU needs CuPy 14 or newer, found CuPy 13\.6\.0$"):
+            call()
+    assert pyleaky.relu(x.astype(np.float16)).dtype == np.float16
 
 
 def test_a_slope_of_no_dimensions_is_a_number(cupy):
@@ -368,29 +411,41 @@ def test_where(cupy):
 # ---------------------------------------------------------------------------------------------- prelu's weight gradient
 
 
-@pytest.mark.parametrize("dtypes", ["fff", "ddd", "fdd", "dfd", "dff", "fdf", "bdd", "dbd", "?fb", "ddi"])
+@pytest.mark.parametrize(
+    "letters",
+    ["fff", "ddd", "fdd", "dfd", "dff", "fdf", "bdd", "dbd", "?fb", "ddi", "eee", "EEE", "eef", "Eff", "eEe", "bEE"],
+)
 @pytest.mark.parametrize(("axis", "shape"), [(1, (4,)), ((2, 0), (5, 3)), (None, (5,)), (None, (4, 1)), (None, (1,))])
-def test_prelu_backward(cupy, axis, shape, dtypes):
+def test_prelu_backward(cupy, axis, shape, letters):
     rng = np.random.default_rng(0)
     shapes = [(3, 4, 5), (3, 4, 5), shape]
     if axis is None and len(shape) == 1 and shape != (1,):
         shapes[:2] = [(7, *shape)] * 2
-    grad, x, weight = (rng.normal(0, 3, s).astype(dtype) for s, dtype in zip(shapes, dtypes, strict=True))
+    grad, x, weight = (
+        rng.normal(0, 3, s).astype(dtype) for s, dtype in zip(shapes, from_letters(letters), strict=True)
+    )
     expected = pyleaky.prelu_backward(grad, x, weight, axis=axis)
     actual = pyleaky.prelu_backward(*map(cupy.asarray, (grad, x, weight)), axis=axis)
     assert_same_bits(to_numpy(actual[0]), expected[0])
     assert actual[1].dtype == expected[1].dtype
     assert actual[1].shape == expected[1].shape
-    tolerance = 4 * np.finfo(expected[1].dtype).eps
-    np.testing.assert_allclose(to_numpy(actual[1]), expected[1], rtol=tolerance, atol=tolerance)
+    if expected[1].dtype in HALVES:
+        assert ulps_apart(to_numpy(actual[1]), expected[1]).max() <= 1
+    else:
+        tolerance = 4 * finfo(expected[1].dtype).eps
+        np.testing.assert_allclose(to_numpy(actual[1]), expected[1], rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("dtypes", ["fff", "ddd", "fdf", "dff", "fbd"])
-def test_prelu_backward_without_a_sum(cupy, dtypes):
-    arrays = [operand.astype(dtype) for operand, dtype in zip(np.full((3, 6), -0.0), dtypes, strict=True)]
+@pytest.mark.parametrize("letters", ["fff", "ddd", "fdf", "dff", "fbd", "eee", "EEE", "Eef"])
+def test_prelu_backward_without_a_sum(cupy, letters):
+    arrays = [
+        operand.astype(dtype) for operand, dtype in zip(np.full((3, 6), -0.0), from_letters(letters), strict=True)
+    ]
     assert_same(cupy, pyleaky.prelu_backward, *arrays)
     rng = np.random.default_rng(0)
-    assert_same(cupy, pyleaky.prelu_backward, *(rng.normal(0, 3, (4, 5)).astype(dtype) for dtype in dtypes))
+    assert_same(
+        cupy, pyleaky.prelu_backward, *(rng.normal(0, 3, (4, 5)).astype(dtype) for dtype in from_letters(letters))
+    )
 
 
 def test_prelu_backward_of_few_elements(cupy):
@@ -461,7 +516,6 @@ BAD = {
     "complex x": lambda x, out: pyleaky.relu(x * 1j, out=out),
     "complex slope": lambda x, out: pyleaky.leaky_relu(x, x * 1j, out=out),
     "complex number": lambda x, out: pyleaky.leaky_relu(x, 1j, out=out),
-    "half": lambda x, out: pyleaky.relu(x.astype(np.float16), out=out),
     "slope is text": lambda x, out: pyleaky.leaky_relu(x, "0.1", out=out),
     "slopes' shape": lambda x, out: pyleaky.leaky_relu(x, out[0, :2], out=out),
     "out too short": lambda x, out: pyleaky.relu(x, out=out[:, :3]),
@@ -470,9 +524,12 @@ BAD = {
     "out would grow": lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out[:, :1].reshape(1, 3, 1)),
     "out of an integer dtype": lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out.astype(np.int64)),
     "out of a wrong dtype and shape": lambda x, out: pyleaky.relu(x, out=out[0].astype(bool)),
+    "out of another half type": lambda x, out: pyleaky.leaky_relu(x.astype(bfloat16), out=out.astype(np.float16)),
     "out is a number": lambda x, out: pyleaky.relu(x, out=1.0),
     "dtype complex": lambda x, out: pyleaky.relu(x, out=out, dtype=complex),
     "dtype int": lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out, dtype=int),
+    "dtype bfloat16": lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out, dtype=bfloat16),
+    "dtype of another half type": lambda x, out: pyleaky.leaky_relu(x.astype(bfloat16), 0.1, out=out, dtype="f2"),
     "dtype unknown": lambda x, out: pyleaky.relu(x, out=out, dtype="nonsense"),
     "where of float": lambda x, out: pyleaky.relu(x, out=out, where=x),
     "where's shape": lambda x, out: pyleaky.leaky_relu(x, 0.1, out=out, where=x[:, :2] > 0),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from arrays import any_bits, assert_same_bits
+from arrays import HALVES, any_bits, assert_same_bits, bfloat16
 
 import pyleaky
 from pyleaky import kernels
@@ -36,6 +36,41 @@ def test_strided_input_in_place_and_empty():
     assert kernels.relu_f32(x[:0], out[:0]) == 0
     x.flags.writeable = False
     assert kernels.relu_f32(x, y) == 300
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_half_types_as_views_of_uint16(dtype):
+    suffix = "bf16" if dtype is bfloat16 else "f16"
+    leaky_relu, elu = (getattr(kernels, f"{name}_{suffix}") for name in ("leaky_relu", "elu"))
+    x = any_bits(np.random.default_rng(0), 300, dtype)
+    bits, out = x.view(np.uint16), np.empty(100, np.uint16)
+    for k in (slice(None, None, 3), slice(None, None, -3), slice(100, 200)):
+        assert leaky_relu(bits[k], 0.1, out) == 100
+        assert_same_bits(out.view(dtype), pyleaky.leaky_relu(x[k], 0.1))
+        assert elu(bits[k], 0.7, out) == 100
+        assert_same_bits(out.view(dtype), pyleaky.elu(x[k], 0.7))
+    given, result = array.array("H", bits.tobytes()), array.array("H", bytes(600))
+    assert leaky_relu(memoryview(given), 0.1, result) == 300
+    assert_same_bits(np.asarray(result).view(dtype), pyleaky.leaky_relu(x, 0.1))
+    y = bits.copy()
+    assert elu(y, 0.7, y) == 300
+    assert_same_bits(y.view(dtype), pyleaky.elu(x, 0.7))
+
+
+def test_half_types_as_anything_else_are_refused():
+    x, out = np.full(3, -1, np.float32), np.full(3, 7, np.uint16)
+    for message, call in [
+        ("expected 'const uint16_t' but got 'float'", lambda: kernels.leaky_relu_bf16(x, 0.1, out)),
+        ("expected 'const uint16_t' but got 'float'", lambda: kernels.elu_f16(x, 0.1, out)),
+        ("expected 'const uint16_t' but got 'short'", lambda: kernels.elu_f16(x.astype(np.int16), 0.1, out)),
+        ("expected 'uint16_t' but got 'float'", lambda: kernels.elu_f16(out, 0.1, x)),
+        (r"buffer dtype format string \('e'\)", lambda: kernels.elu_f16(x.astype(np.float16), 0.1, out)),
+        ("dtype 'E' in a buffer", lambda: kernels.leaky_relu_bf16(x.astype(bfloat16), 0.1, out)),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert (out == 7).all()
+    assert (x == -1).all()
 
 
 MODULE = """

@@ -49,9 +49,9 @@ def test_installed_files():
 def test_memoryview_functions_match_their_stub():
     stub = (PACKAGE / "kernels.pyi").read_text()
     names = set(re.findall(r"^def (\w+)\(", stub, re.MULTILINE))
-    public = {name for name in dir(kernels) if re.search(r"_f\d\d$", name)}
+    public = {name for name in dir(kernels) if re.search(r"_b?f\d\d$", name)}
     assert names == public
-    assert names == {f"{row}_{suffix}" for row in pyleaky._core.ROWS for suffix in ("f32", "f64")}
+    assert names == {f"{row}_{suffix}" for row in pyleaky._core.ROWS for suffix in ("f16", "bf16", "f32", "f64")}
 
 
 # ---------------------------------------------------------------------------------------------- the build

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference
-from arrays import DTYPES, any_bits, assert_same_bits, layouts, specials
+from arrays import DTYPES, HALVES, any_bits, assert_same_bits, bfloat16, layouts, specials
 
 import pyleaky
 from pyleaky import _core, kernels
@@ -23,7 +23,8 @@ ALPHAS = (-1, 1e-3, 0.1, 0.5, 1, 1.5, 3, 100)
 PUBLIC = {"prelu_weight_grad": "prelu_backward"} | {
     row.name: row.name.removesuffix("_from_output") for row in ROWS if row.name.endswith("_from_output")
 }
-SUFFIX = {np.float32: "f32", np.float64: "f64"}
+SUFFIX = {np.float16: "f16", bfloat16: "bf16", np.float32: "f32", np.float64: "f64"}
+WIDE = (np.float32, np.float64)
 LONGEST_VECTOR = 16
 NUMPYDOC = ("Parameters", "Returns", "Raises", "See Also", "References", "Examples")
 
@@ -46,7 +47,13 @@ def scalar_isa(row, values):
 
 
 def expected(row, values, dtype):
-    """The bits that every ISA, layout and length gives: the reference's, or those of the scalar ISA on a copy."""
+    """The bits that every ISA, layout and length gives: the reference's, or those of the scalar ISA on a copy.
+
+    For a half type these are of the float32 function, rounded once by NumPy's or ml_dtypes' own cast.
+    """
+    if dtype in HALVES:
+        with np.errstate(all="ignore"):
+            return expected(row, [value.astype(np.float32) for value in values], np.float32).astype(dtype)
     if row in BOUNDED:
         return scalar_isa(row, values)
     with np.errstate(all="ignore"):
@@ -85,7 +92,7 @@ def test_specials(isa, row, dtype):
     assert_same_bits(np.signbit(result[result == 0]), np.signbit(expected(row, values, dtype)[result == 0]))
 
 
-@every_dtype
+@pytest.mark.parametrize("dtype", WIDE)
 @every_bounded_row
 def test_error_against_the_reference(isa, row, dtype):
     rng = np.random.default_rng(7)
@@ -133,6 +140,23 @@ def test_zeros_infinities_and_nan_in_the_exponentials(isa, alpha, dtype):
         if "grad" in row.inputs:
             values = dict(gg=one, grad=wrong, x=-one, output=-one, alpha=alpha)
             assert np.isnan(getattr(_core, row.name)(*(values[name] for name in row.inputs))).all()
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@every_row
+def test_half_types_are_the_float32_function_rounded_once(isa, row, dtype):
+    """For every one of the 65,536 numbers, and with a number for parameter that the half type does not hold."""
+    every = np.arange(65536).astype(np.uint16).view(dtype)
+    rng = np.random.default_rng(10)
+    values = [every if name in ("x", "output") else rng.permutation(every) for name in row.inputs]
+    assert_same_bits(getattr(_core, row.name)(*values), expected(row, values, dtype))
+    if row.parameters:
+        for number in (0.1, 1.0, -3.3, 1e-30, 1e30):
+            number = np.float32(number)
+            right = expected(row, [*(value.astype(np.float32) for value in values[:-1]), number], np.float32)
+            with np.errstate(all="ignore"):
+                right = right.astype(dtype)
+            assert_same_bits(getattr(_core, row.name + "_number")(*values[:-1], number), right)
 
 
 @every_dtype
@@ -218,14 +242,15 @@ def test_reduce_and_accumulate_go_element_by_element(isa, row):
 def test_three_doors_give_the_same_bits(isa, row, dtype):
     rng = np.random.default_rng(6)
     values = operands(row, rng, 777, dtype)
-    if row.parameters:
-        values[-1] = dtype(0.1)
-    through_ufunc = getattr(_core, row.name)(*values)
+    number = [0.1] * row.parameters
+    arrays = values[: len(values) - row.parameters]
+    rounded = [np.float64(0.1) if dtype is np.float64 else np.float32(0.1)] * row.parameters
+    through_ufunc = getattr(_core, row.name + "_number" * row.parameters)(*arrays, *rounded)
     through_view = np.empty_like(through_ufunc)
-    getattr(kernels, f"{row.name}_{SUFFIX[dtype]}")(*values, through_view)
+    views = [value.view(np.uint16) if dtype in HALVES else value for value in (*arrays, through_view)]
+    getattr(kernels, f"{row.name}_{SUFFIX[dtype]}")(*views[:-1], *number, views[-1])
     assert_same_bits(through_view, through_ufunc)
-    if row.parameters:
-        values[-1] = 0.1
+    values = arrays + number
     if row.name.endswith("_from_output"):
         named = dict(zip(row.inputs, values, strict=True))
         assert_same_bits(getattr(pyleaky, PUBLIC[row.name])(**named), through_ufunc)

@@ -18,8 +18,8 @@
 #define LONGEST 1003 /* elements; above the block of the strided path */
 #define ROOM (3 * LONGEST * 8 + 4 * GUARD)
 
-static const ptrdiff_t sizes[LEAKY_DTYPES] = {4, 8};
-static const char *const dtype_names[LEAKY_DTYPES] = {"float32", "float64"};
+static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
+static const char *const dtype_names[LEAKY_DTYPES] = {"float16", "bfloat16", "float32", "float64"};
 static unsigned char memory[OPERANDS][ROOM], before[OPERANDS][ROOM], expected[OPERANDS][ROOM];
 static uint64_t random_state;
 
@@ -55,7 +55,10 @@ static void put_random(unsigned char *p, enum leaky_dtype dtype)
     const float narrow = (float)everyday / 1024;
     const double wide = (double)everyday / 1000;
 
-    if (dtype == LEAKY_F32) {
+    if (dtype < LEAKY_F32) { /* any bits, or about -3 to 3 */
+        const uint16_t raw = (uint16_t)(kind < 3 ? bits : (bits & 0x83ff) | (dtype == LEAKY_F16 ? 0x3c00 : 0x3e00));
+        memcpy(p, &raw, 2);
+    } else if (dtype == LEAKY_F32) {
         const uint32_t raw = kind == 0 ? special32[bits % (sizeof special32 / 4)] : (uint32_t)bits;
         memcpy(p, kind < 3 ? (const void *)&raw : (const void *)&narrow, 4);
     } else {
@@ -66,8 +69,13 @@ static void put_random(unsigned char *p, enum leaky_dtype dtype)
 
 static uint64_t canonical(const unsigned char *p, enum leaky_dtype dtype)
 {
+    uint16_t half;
     uint32_t narrow;
     uint64_t wide;
+    if (dtype < LEAKY_F32) {
+        memcpy(&half, p, 2);
+        return (half & 0x7fff) > (dtype == LEAKY_F16 ? 0x7c00 : 0x7f80) ? 0x7fff : half;
+    }
     if (dtype == LEAKY_F32) {
         memcpy(&narrow, p, 4);
         return (narrow & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : narrow;
@@ -99,6 +107,7 @@ static void check(const struct leaky_entry *entry, uint64_t *digest, ptrdiff_t n
     const int inputs = leaky_rows[entry->row].inputs;
     const ptrdiff_t size = sizes[entry->dtype], one = 1;
     leaky_kernel *const kernel = leaky_kernel_in_use(entry);
+    void *const data = entry->numbers ? (void *)entry : NULL;
     char *args[OPERANDS];
 
     /* What a loop from element to element leaves behind, everywhere in memory. */
@@ -106,14 +115,14 @@ static void check(const struct leaky_entry *entry, uint64_t *digest, ptrdiff_t n
     for (ptrdiff_t i = 0; i < n; i++) {
         for (int k = 0; k <= inputs; k++)
             args[k] = (char *)memory[home[k]] + origin[k] + i * steps[k];
-        kernel(args, &one, steps, NULL);
+        kernel(args, &one, steps, data);
     }
     memcpy(expected, memory, sizeof memory);
     memcpy(memory, before, sizeof memory);
 
     for (int k = 0; k <= inputs; k++)
         args[k] = (char *)memory[home[k]] + origin[k];
-    kernel(args, &n, steps, NULL);
+    kernel(args, &n, steps, data);
 
     unsigned char *const out = memory[home[inputs]] + origin[inputs];
     for (ptrdiff_t i = 0; i < n; i++) {
@@ -219,7 +228,7 @@ static void page_ends(const struct leaky_entry *entry, uint64_t *digest)
             args[k] = pages + (2 * k + 1) * page - n * size;
             steps[k] = size;
         }
-        leaky_kernel_in_use(entry)(args, &n, steps, NULL);
+        leaky_kernel_in_use(entry)(args, &n, steps, entry->numbers ? (void *)entry : NULL);
         for (ptrdiff_t i = 0; i < n; i++)
             fold(digest, canonical((unsigned char *)args[inputs] + i * size, entry->dtype));
     }
@@ -232,17 +241,16 @@ static void environment(void)
     const float tiny = 0x1p-149f, third = -0x1.555556p-2f;
     const float x[] = {-3.0f, -tiny, third, 3.0e38f};
     float plain[4], upward[4];
-    const struct leaky_entry *const entry = &leaky_entries[LEAKY_leaky_relu][LEAKY_F32];
     char *args[] = {(char *)x, NULL, (char *)plain};
     ptrdiff_t steps[] = {4, 0, 4};
 
-    leaky_run_number(args, 4, steps, entry, 0.1);
+    leaky_run_number(args, 4, steps, LEAKY_leaky_relu, LEAKY_F32, 0.1);
     args[2] = (char *)upward;
     feclearexcept(FE_ALL_EXCEPT);
     feraiseexcept(FE_DIVBYZERO);
     if (fesetround(FE_UPWARD))
         fprintf(stderr, "this machine cannot round up\n"), exit(1);
-    leaky_run_number(args, 4, steps, entry, 0.1);
+    leaky_run_number(args, 4, steps, LEAKY_leaky_relu, LEAKY_F32, 0.1);
     const int rounding = fegetround(), flags = fetestexcept(FE_ALL_EXCEPT);
     fesetround(FE_TONEAREST);
     if (memcmp(plain, upward, sizeof plain))
@@ -264,13 +272,15 @@ int main(void)
         environment();
         for (int row = 0; row < LEAKY_ROWS; row++)
             for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++) {
-                const struct leaky_entry *const entry = &leaky_entries[row][dtype];
+                const struct leaky_entry *const entry = &leaky_entries[0][row][dtype];
                 uint64_t digest = 0xcbf29ce484222325u;
                 random_state = (uint64_t)(row * LEAKY_DTYPES + dtype);
                 for (int k = 0; k < OPERANDS; k++)
                     for (ptrdiff_t i = 0; i + 8 <= ROOM; i += sizes[dtype])
                         put_random(memory[k] + i, entry->dtype);
                 lengths_and_offsets(entry, &digest);
+                if (leaky_rows[row].parameters && sizes[dtype] == 2)
+                    lengths_and_offsets(&leaky_entries[1][row][dtype], &digest);
                 strides(entry, &digest);
                 overlaps(entry, &digest);
                 page_ends(entry, &digest);
