@@ -10,7 +10,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 AARCH64_CC ?= aarch64-linux-gnu-gcc
 AARCH64_RUN ?= qemu-aarch64-static
 
-.PHONY: demo test test-c test-c-sanitize test-c-aarch64 test-gpu exhaustive nightly bench wheel lint clean
+.PHONY: demo test test-c test-c-sanitize test-c-threads test-c-aarch64 test-gpu exhaustive nightly bench wheel lint clean
 
 demo: $(VENV)/.examples
 	$(BIN)/python examples/digits.py $(DEMO)
@@ -30,9 +30,11 @@ $(BIN)/python:
 # ---- the C core without Python; the digests do not depend on compiler or ISA, so all runs are held against one list
 define run_c_tests
 	@mkdir -p $(C_TESTS)
-	$(1) $(C_FLAGS) src/kernels.c src/dispatch.c src/driver.c tests/c/test_kernels.c -lm -o $(C_TESTS)/test_kernels
-	$(1) $(C_FLAGS) src/dispatch.c src/driver.c tests/c/test_vocabulary.c -lm -o $(C_TESTS)/test_vocabulary
+	$(1) $(C_FLAGS) src/*.c tests/c/test_kernels.c -pthread -lm -o $(C_TESTS)/test_kernels
+	$(1) $(C_FLAGS) $(filter-out src/kernels.c,$(wildcard src/*.c)) tests/c/test_vocabulary.c -pthread -lm -o $(C_TESTS)/test_vocabulary
+	$(1) $(C_FLAGS) src/*.c tests/c/test_threads.c -pthread -lm -o $(C_TESTS)/test_threads
 	$(2) $(C_TESTS)/test_vocabulary
+	$(2) $(C_TESTS)/test_threads
 	$(2) $(C_TESTS)/test_kernels > $(C_TESTS)/digests.txt
 	diff tests/c/digests.txt $(C_TESTS)/digests.txt && echo "digests agree"
 endef
@@ -42,6 +44,11 @@ test-c:
 
 test-c-sanitize:
 	$(call run_c_tests,$(CC) $(SANITIZE),)
+
+test-c-threads:
+	@mkdir -p $(C_TESTS)
+	$(CC) $(C_FLAGS) -fsanitize=thread src/*.c tests/c/test_threads.c -pthread -lm -o $(C_TESTS)/test_threads
+	$(C_TESTS)/test_threads && echo "no data race"
 
 test-c-aarch64:
 	$(call run_c_tests,$(AARCH64_CC) -static,$(AARCH64_RUN))

@@ -26,9 +26,10 @@ if int(np.__version__.split(".")[0]) < 2:
     sys.exit(f"pyleaky needs NumPy >= 2.0 to be built, found NumPy {np.__version__}")
 
 HERE = Path(__file__).parent
-SOURCES = ["src/kernels.c", "src/dispatch.c", "src/driver.c"]
+SOURCES = [f"src/{name}.c" for name in ("kernels", "dispatch", "driver", "threads", "limits", "memory")]
 MSVC = os.name == "nt"
 FLAGS = [] if MSVC else ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
+THREADS = [] if MSVC else ["-pthread"]
 # Cython's own output trips over two of the warnings.
 CYTHON_FLAGS = [] if MSVC else ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 
@@ -99,7 +100,8 @@ def extension(name, sources):
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
             ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
         ],
-        extra_compile_args=[*FLAGS, *CYTHON_FLAGS],
+        extra_compile_args=[*FLAGS, *CYTHON_FLAGS, *THREADS],
+        extra_link_args=THREADS,
     )
 
 

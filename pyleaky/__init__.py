@@ -10,7 +10,15 @@ import numpy as _numpy
 if int(_numpy.__version__.split(".")[0]) < 2:
     raise ImportError(f"pyleaky {__version__} needs NumPy 2.0 or newer, found NumPy {_numpy.__version__}")
 
-from ._core import show_config
+from ._core import (
+    cache_info,
+    clear_cache,
+    get_num_threads,
+    num_threads,
+    set_cache_limit,
+    set_num_threads,
+    show_config,
+)
 from ._functions import (
     SELU_ALPHA,
     SELU_SCALE,
@@ -34,14 +42,18 @@ from ._functions import (
 __all__ = [
     "SELU_ALPHA",
     "SELU_SCALE",
+    "cache_info",
     "celu",
     "celu_backward",
     "celu_double_backward",
+    "clear_cache",
     "elu",
     "elu_backward",
     "elu_double_backward",
+    "get_num_threads",
     "leaky_relu",
     "leaky_relu_backward",
+    "num_threads",
     "prelu",
     "prelu_backward",
     "relu",
@@ -49,5 +61,7 @@ __all__ = [
     "selu",
     "selu_backward",
     "selu_double_backward",
+    "set_cache_limit",
+    "set_num_threads",
     "show_config",
 ]

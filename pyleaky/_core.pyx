@@ -1,15 +1,18 @@
-"""The only extension that links src/: the row table as Python data, one ufunc per row, the choice of the ISA.
+"""The only extension that links src/: the row table as Python data, one ufunc per row, the path for any layout, and the
+settings for ISA, threads and recycled memory.
 
 Nothing here knows a formula or an argument's name; both come from src/activations.h.  A new row appears by itself.
 """
 cimport numpy as cnp
 from cpython.mem cimport PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_New
-from cpython.ref cimport Py_INCREF
+from cpython.ref cimport Py_INCREF, PyObject
 from libc.string cimport strcat, strcpy, strlen
 
+import operator
 import os
 import sys
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +47,27 @@ cdef extern from "leaky.h":
     leaky_isa leaky_isa_in_use() nogil
     int leaky_use_isa(const char *) nogil
     int leaky_choose_isa() nogil
+    enum:
+        LEAKY_MAX_THREADS
+    int leaky_get_threads() nogil
+    int leaky_limit_threads(int) nogil
+    void leaky_set_threads(int) nogil
+    void leaky_round_number(double, leaky_dtype, void *) nogil
+    enum:
+        LEAKY_MAX_DIMS
+    struct leaky_axis:
+        ptrdiff_t size
+        ptrdiff_t steps[LEAKY_MAX_INPUTS + 1]
+    void leaky_run_layout(char **, int, const leaky_axis *, const leaky_entry *) nogil
+    struct leaky_memory_info:
+        size_t limit, cached, blocks, hits, misses
+    void *leaky_memory_take(size_t) nogil
+    void *leaky_memory_take_zeros(size_t, size_t) nogil
+    void *leaky_memory_resize(void *, size_t) nogil
+    void leaky_memory_give(void *) nogil
+    void leaky_memory_clear() nogil
+    void leaky_memory_set_limit(size_t) nogil
+    leaky_memory_info get_memory_info "leaky_memory_info"() nogil
     void leaky_run(char **, const ptrdiff_t *, const ptrdiff_t *, void *) noexcept nogil
     void leaky_run_number(char **, ptrdiff_t, ptrdiff_t *, leaky_row, leaky_dtype, double) noexcept nogil
 
@@ -65,6 +89,22 @@ cdef extern from "numpy/arrayobject.h":
     PyArray_DTypeMeta PyArray_HalfDType
     PyArray_DTypeMeta PyArray_FloatDType
     PyArray_DTypeMeta PyArray_DoubleDType
+    ctypedef struct PyDataMemAllocator:
+        void *ctx
+        void *(*malloc)(void *ctx, size_t size) noexcept nogil
+        void *(*calloc)(void *ctx, size_t count, size_t size) noexcept nogil
+        void *(*realloc)(void *ctx, void *data, size_t size) noexcept nogil
+        void (*free)(void *ctx, void *data, size_t size) noexcept nogil
+    ctypedef struct PyDataMem_Handler:
+        char name[127]
+        unsigned char version
+        PyDataMemAllocator allocator
+    PyObject *PyDataMem_DefaultHandler
+    object PyDataMem_GetHandler()
+    object PyDataMem_SetHandler(object handler)
+    cnp.NpyIter *new_iterator "NpyIter_MultiNew"(cnp.npy_intp, void *, cnp.npy_uint32, cnp.NPY_ORDER, cnp.NPY_CASTING,
+                                                 cnp.npy_uint32 *, void *) except NULL
+    void *operand_arrays "NpyIter_GetOperandArray"(cnp.NpyIter *) noexcept
     PyArray_DTypeMeta *PyArray_PromoteDTypeSequence(cnp.npy_intp length, PyArray_DTypeMeta **dtypes) except NULL
 
 cnp.import_array()
@@ -92,6 +132,51 @@ cdef void run(int row, int dtype, char **args, ptrdiff_t n, const ptrdiff_t *ste
 cdef void run_number(int row, int dtype, char **args, ptrdiff_t n, ptrdiff_t *steps, double number) noexcept nogil:
     leaky_run_number(args, n, steps, <leaky_row>row, <leaky_dtype>dtype, number)
 
+
+# ---------------------------------------------------------------------------------------------- large results
+
+cdef void *_take(void *context, size_t size) noexcept nogil:
+    return leaky_memory_take(size)
+
+
+cdef void *_take_zeros(void *context, size_t count, size_t size) noexcept nogil:
+    return leaky_memory_take_zeros(count, size)
+
+
+cdef void *_resize(void *context, void *data, size_t size) noexcept nogil:
+    return leaky_memory_resize(data, size)
+
+
+cdef void _give(void *context, void *data, size_t size) noexcept nogil:
+    leaky_memory_give(data)
+
+
+cdef PyDataMem_Handler _handler
+strcpy(_handler.name, "pyleaky")
+_handler.version = 1
+_handler.allocator = PyDataMemAllocator(NULL, _take, _take_zeros, _resize, _give)
+cdef object _recycling = PyCapsule_New(&_handler, "mem_handler", NULL)
+
+
+cdef object _swap_handler(ptrdiff_t size):
+    # NumPy's allocator for large results becomes ours, unless the user has chosen another; what was there is returned.
+    if size < RECYCLE_FROM:
+        return None
+    current = PyDataMem_GetHandler()
+    return PyDataMem_SetHandler(_recycling) if <PyObject *>current == PyDataMem_DefaultHandler else None
+
+
+cdef cnp.ndarray empty(int ndim, cnp.npy_intp *shape, int typenum, bint fortran, ptrdiff_t size):
+    before = _swap_handler(size)
+    if before is None:
+        return cnp.PyArray_EMPTY(ndim, shape, typenum, fortran)
+    try:
+        return cnp.PyArray_EMPTY(ndim, shape, typenum, fortran)
+    finally:
+        PyDataMem_SetHandler(before)
+
+
+# ---------------------------------------------------------------------------------------------- rows
 
 class Row(NamedTuple):
     """One row of the table in src/activations.h."""
@@ -158,6 +243,7 @@ cdef object _make_ufunc(int row, bint numbers, object promoter):
 
 
 ROWS = {}
+_INDEX = {}
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 # Each ufunc is an attribute under its own name: that is how a ufunc pickles.  A row with a parameter has a second one,
@@ -171,6 +257,7 @@ for _row in range(LEAKY_ROWS):
         leaky_rows[_row].parameters,
         leaky_rows[_row].formula.decode(),
     )
+    _INDEX[_name] = _row
     globals()[_name] = _make_ufunc(_row, False, _promoter)
     if leaky_rows[_row].parameters:
         globals()[_name + "_number"] = _make_ufunc(_row, True, _promoter)
@@ -209,6 +296,98 @@ def supports(dtype):
     return dtype_of(dtype.num) >= 0
 
 
+# ---------------------------------------------------------------------------------------------- any layout
+
+cdef inline bint _is_tame(object value, int typenum) noexcept:
+    return (
+        cnp.PyArray_CheckExact(value)
+        and cnp.PyArray_TYPE(<cnp.ndarray>value) == typenum
+        and cnp.PyArray_NDIM(<cnp.ndarray>value) > 0
+        and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>value)
+    )
+
+
+def iterate(str name, list values, out):
+    """
+    Run a row on ndarrays of one native dtype in any layout, broadcast against each other, shared among threads.
+
+    A parameter is an array like the others or a float.  None where something is not for this path, or wrong: then the
+    ufunc has the word.
+    """
+    cdef int row = _INDEX[name], inputs = leaky_rows[row].inputs, arrays = inputs, typenum, dtype, dims, d, k
+    cdef bint numbers = isinstance(values[inputs - 1], float)
+    cdef cnp.NpyIter *iterator
+    cdef PyObject *operands[LEAKY_MAX_INPUTS + 1]
+    cdef PyObject *descriptors[LEAKY_MAX_INPUTS + 1]
+    cdef cnp.npy_uint32 flags[LEAKY_MAX_INPUTS + 1]
+    cdef cnp.npy_intp shape[LEAKY_MAX_DIMS]
+    cdef cnp.npy_intp *steps
+    cdef leaky_axis axes[LEAKY_MAX_DIMS]
+    cdef char *args[LEAKY_MAX_INPUTS + 1]
+    cdef ptrdiff_t largest = 0
+    cdef double number
+
+    if not isinstance(values[0], np.ndarray):
+        return None
+    typenum = cnp.PyArray_TYPE(<cnp.ndarray>values[0])
+    dtype = dtype_of(typenum)
+    arrays -= numbers
+    if dtype < 0 or (out is not None and not (_is_tame(out, typenum) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out))):
+        return None
+    for k in range(arrays):
+        if not _is_tame(values[k], typenum):
+            return None
+        operands[k] = <PyObject *>values[k]
+        descriptors[k] = NULL
+        flags[k] = cnp.NPY_ITER_READONLY | cnp.NPY_ITER_OVERLAP_ASSUME_ELEMENTWISE
+        largest = max(largest, cnp.PyArray_NBYTES(<cnp.ndarray>values[k]))
+    operands[arrays] = NULL if out is None else <PyObject *>out
+    descriptors[arrays] = <PyObject *>cnp.PyArray_DESCR(<cnp.ndarray>values[0])
+    flags[arrays] = (
+        cnp.NPY_ITER_WRITEONLY | cnp.NPY_ITER_ALLOCATE | cnp.NPY_ITER_NO_SUBTYPE | cnp.NPY_ITER_NO_BROADCAST
+        | cnp.NPY_ITER_OVERLAP_ASSUME_ELEMENTWISE
+    )
+
+    # NumPy's iterator broadcasts, allocates, copies what overlaps, orders the axes by their steps and joins them.
+    before = None if out is not None else _swap_handler(largest)
+    try:
+        iterator = new_iterator(
+            arrays + 1, <void *>operands, cnp.NPY_ITER_ZEROSIZE_OK | cnp.NPY_ITER_COPY_IF_OVERLAP, cnp.NPY_KEEPORDER,
+            cnp.NPY_NO_CASTING, flags, <void *>descriptors,
+        )
+    except (TypeError, ValueError):
+        return None
+    finally:
+        if before is not None:
+            PyDataMem_SetHandler(before)
+    result = <object>(<PyObject **>operand_arrays(iterator))[arrays] if out is None else out
+    try:
+        if cnp.NpyIter_GetIterSize(iterator):
+            dims = cnp.NpyIter_GetNDim(iterator)
+            cnp.NpyIter_GetShape(iterator, shape)
+            for d in range(dims):
+                steps = cnp.NpyIter_GetAxisStrideArray(iterator, d)
+                axes[d].size = shape[d]
+                for k in range(arrays):
+                    axes[d].steps[k] = steps[k]
+                axes[d].steps[inputs] = steps[arrays]
+                if numbers:
+                    axes[d].steps[arrays] = 0
+            for k in range(arrays):
+                args[k] = cnp.NpyIter_GetInitialDataPtrArray(iterator)[k]
+            args[inputs] = cnp.NpyIter_GetInitialDataPtrArray(iterator)[arrays]
+            if numbers:
+                leaky_round_number(<double>values[arrays], <leaky_dtype>dtype, &number)
+                args[arrays] = <char *>&number
+            with nogil:
+                leaky_run_layout(args, dims, axes, &leaky_entries[numbers][row][dtype])
+    finally:
+        cnp.NpyIter_Deallocate(iterator)
+    return result
+
+
+# ---------------------------------------------------------------------------------------------- settings
+
 def isas():
     """Names of the ISAs that this build and this CPU support, narrowest first."""
     return tuple(leaky_isa_names[isa].decode() for isa in range(LEAKY_ISAS) if leaky_isa_supported(<leaky_isa>isa))
@@ -230,6 +409,222 @@ if leaky_choose_isa():
         f"PYLEAKY_ISA is {os.environ.get('PYLEAKY_ISA')!r}, which this build on this CPU does not support; "
         f"supported: {', '.join(isas())}"
     )
+
+
+def _count(argument, value):
+    # A positive integer that fits a C int.
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{argument} must be an integer, got {type(value).__name__}") from None
+    if isinstance(value, (bool, np.bool)):
+        raise TypeError(f"{argument} must be an integer, got bool")
+    if count < 1:
+        raise ValueError(f"{argument} must be at least 1, got {count}")
+    return min(count, LEAKY_MAX_THREADS)
+
+
+def set_num_threads(num_threads):
+    """
+    Set how many threads large calls are shared among, for all threads of the process.
+
+    Parameters
+    ----------
+    num_threads : int
+        At least 1; more than 256 count as 256.  The default is the number of CPUs that affinity and cgroup quota
+        allow, or ``PYLEAKY_NUM_THREADS``.  Results do not depend on it.
+
+    Raises
+    ------
+    TypeError
+        If `num_threads` is no integer.
+    ValueError
+        If it is below 1.
+
+    See Also
+    --------
+    get_num_threads, num_threads
+
+    Examples
+    --------
+    >>> import pyleaky
+    >>> before = pyleaky.get_num_threads()
+    >>> pyleaky.set_num_threads(1)
+    >>> pyleaky.get_num_threads()
+    1
+    >>> pyleaky.set_num_threads(before)
+    """
+    cdef int count = _count("num_threads", num_threads)
+    with nogil:
+        leaky_set_threads(count)
+
+
+def get_num_threads():
+    """
+    Tell how many threads a large call of the calling thread is shared among.
+
+    Returns
+    -------
+    int
+        What `num_threads` has set for the calling thread, else `set_num_threads` for all, else the default.
+
+    See Also
+    --------
+    set_num_threads, num_threads
+
+    Examples
+    --------
+    >>> import pyleaky
+    >>> pyleaky.get_num_threads() >= 1
+    True
+    """
+    return leaky_get_threads()
+
+
+class num_threads:
+    """
+    Context manager that sets the number of threads for calls of the calling thread.
+
+    Parameters
+    ----------
+    num_threads : int
+        As for `set_num_threads`.
+
+    Raises
+    ------
+    TypeError
+        If `num_threads` is no integer.
+    ValueError
+        If it is below 1.
+
+    See Also
+    --------
+    set_num_threads, get_num_threads
+
+    Examples
+    --------
+    >>> import pyleaky
+    >>> with pyleaky.num_threads(1):
+    ...     pyleaky.get_num_threads()
+    1
+    """
+
+    def __init__(self, num_threads):
+        self._count = _count("num_threads", num_threads)
+        self._before = []
+
+    def __enter__(self):
+        self._before.append(leaky_limit_threads(self._count))
+        return self
+
+    def __exit__(self, *exception):
+        leaky_limit_threads(self._before.pop())
+
+
+class CacheInfo(NamedTuple):
+    """What `cache_info` returns; sizes in bytes."""
+
+    limit: int
+    cached: int
+    blocks: int
+    hits: int
+    misses: int
+
+
+def cache_info():
+    """
+    Tell what the cache of recycled memory holds.
+
+    Results of 1 MiB and more are made of memory that an earlier result has given back, where there is such memory: it
+    spares the page faults.  Only on Linux; elsewhere everything is 0.
+
+    Returns
+    -------
+    CacheInfo
+        Named tuple: `limit` and `cached` in bytes, the number of `blocks` that are kept, and how many large results
+        were made of such a block (`hits`) or of new memory (`misses`).
+
+    See Also
+    --------
+    set_cache_limit, clear_cache
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> pyleaky.clear_cache()
+    >>> pyleaky.cache_info().cached
+    0
+    """
+    cdef leaky_memory_info info = get_memory_info()
+    return CacheInfo(info.limit, info.cached, info.blocks, info.hits, info.misses)
+
+
+def set_cache_limit(limit):
+    """
+    Set how much memory the cache of recycled memory keeps at most.
+
+    Parameters
+    ----------
+    limit : int
+        In bytes; 0 switches the cache off.  The default is 1/16 of the memory of the machine, or of its cgroup's limit,
+        or ``PYLEAKY_CACHE_LIMIT``.
+
+    Raises
+    ------
+    TypeError
+        If `limit` is no integer.
+    ValueError
+        If it is negative.
+
+    See Also
+    --------
+    cache_info, clear_cache
+
+    Examples
+    --------
+    >>> import pyleaky
+    >>> before = pyleaky.cache_info().limit
+    >>> pyleaky.set_cache_limit(64 * 2**20)
+    >>> pyleaky.cache_info().limit
+    67108864
+    >>> pyleaky.set_cache_limit(before)
+    """
+    if isinstance(limit, (bool, np.bool)) or not hasattr(limit, "__index__"):
+        raise TypeError(f"limit must be an integer, got {type(limit).__name__}")
+    if operator.index(limit) < 0:
+        raise ValueError(f"limit must be at least 0, got {limit}")
+    leaky_memory_set_limit(min(operator.index(limit), sys.maxsize))
+
+
+def clear_cache():
+    """
+    Give all memory that the cache of recycled memory keeps back to the system.
+
+    See Also
+    --------
+    cache_info, set_cache_limit
+
+    Examples
+    --------
+    >>> import pyleaky
+    >>> pyleaky.clear_cache()
+    """
+    with nogil:
+        leaky_memory_clear()
+
+
+def _from_environment(variable, use):
+    value = os.environ.get(variable)
+    if not value:
+        return
+    try:
+        use(int(value))
+    except ValueError:
+        warnings.warn(f"{variable} is {value!r}, which is not a number it can be; using the default", stacklevel=2)
+
+
+_from_environment("PYLEAKY_NUM_THREADS", set_num_threads)
+_from_environment("PYLEAKY_CACHE_LIMIT", set_cache_limit)
 
 
 def _version(*distributions):
@@ -255,7 +650,8 @@ def show_config(mode="stdout"):
     Returns
     -------
     dict or None
-        With ``mode="dicts"``: version, ISA in use and available, dtypes, and the versions of Python, NumPy, ml_dtypes
+        With ``mode="dicts"``: version, ISA in use and available, dtypes, number of threads, limit of the cache of
+        recycled memory in bytes, and the versions of Python, NumPy, ml_dtypes
         (which brings bfloat16) and CuPy (None where they are not installed; they are not imported to find out).
 
     Raises
@@ -276,6 +672,8 @@ def show_config(mode="stdout"):
         "ISA in use": isa(),
         "ISAs available": list(isas()),
         "dtypes": list(DTYPES),
+        "threads": get_num_threads(),
+        "cache limit": cache_info().limit,
         "Python": sys.version.split()[0],
         "NumPy": np.__version__,
         "ml_dtypes": _version("ml_dtypes"),
@@ -284,5 +682,5 @@ def show_config(mode="stdout"):
     if mode == "dicts":
         return config
     for key, value in config.items():
-        text = ", ".join(value) if isinstance(value, list) else value or "not installed"
+        text = ", ".join(value) if isinstance(value, list) else "not installed" if value is None else value
         print(f"{key:<16}{text}")

@@ -9,7 +9,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from libc.math cimport isinf
 from libc.stddef cimport ptrdiff_t
 
-from pyleaky._core cimport dtype_of, run, run_number
+from pyleaky._core cimport RECYCLE_FROM, dtype_of, empty, run, run_number
 
 import sys
 
@@ -114,8 +114,13 @@ cdef object _short(int row, object first, object second, object out, object numb
         args[1] = <char *>cnp.PyArray_DATA(b)
         inputs = 2
     if out is None:
-        y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a),
-                              not cnp.PyArray_IS_C_CONTIGUOUS(a))
+        size = cnp.PyArray_NBYTES(a)
+        if size < RECYCLE_FROM:
+            y = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a),
+                                  not cnp.PyArray_IS_C_CONTIGUOUS(a))
+        else:
+            y = empty(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a),
+                      not cnp.PyArray_IS_C_CONTIGUOUS(a), size)
     else:
         if not _is_twin(out, a):
             return None
@@ -288,6 +293,11 @@ def _call(name, operands, out=None, where=True, dtype=None):
         _check_dtype(argument, value)
     if back_end is not None:
         return back_end.call(name, values, out, where, dtype)
+    if where is True and dtype is None:
+        y = _core.iterate(name, values, out)
+        if y is not None:
+            return y
+
     # Only what was given is passed on: containers understand out, where and dtype to different degrees.
     options = {}
     if out is not None:

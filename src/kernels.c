@@ -247,6 +247,22 @@ LEAKY_TARGET_END
 #include "region.inc"
 #endif
 
+int leaky_is_exponential(enum leaky_row row) { return strstr(leaky_rows[row].formula, "_exp") != NULL; }
+
+int leaky_depends_on_order(const struct leaky_entry *entry, char **args, ptrdiff_t n, const ptrdiff_t *steps)
+{
+    static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
+    const int inputs = leaky_rows[entry->row].inputs, arrays = inputs - leaky_rows[entry->row].parameters;
+    const ptrdiff_t size = sizes[entry->dtype], out_step = steps[inputs];
+    if (n > 1 && out_step < size && out_step > -size)
+        return 1;
+    for (int k = 0; k < inputs; k++)
+        if (leaky_interferes(args[k], steps[k], k < arrays ? size : (ptrdiff_t)sizeof(double), args[inputs], out_step, size,
+                             n))
+            return 1;
+    return 0;
+}
+
 leaky_kernel *const *const leaky_kernels[LEAKY_ISAS][LEAKY_DTYPES] = {
     [LEAKY_SCALAR] = {kernels_f16_f32x1, kernels_bf16_f32x1, kernels_f32x1, kernels_f64x1},
 #if LEAKY_X86

@@ -53,11 +53,52 @@ int leaky_use_isa(const char *name);         /* 0, or -1 when name is unknown or
 int leaky_choose_isa(void);                  /* PYLEAKY_ISA or, where it is unset or empty, the widest; as leaky_use_isa */
 leaky_kernel *leaky_kernel_in_use(const struct leaky_entry *entry);
 
+/* threads.c: chunk(context, i, member) once for each i below `chunks` (at most 4095), on up to `threads` threads, of which
+ * `member` (0 is the caller) names the one that runs it. */
+enum { LEAKY_MAX_THREADS = 256 };
+typedef void leaky_chunk(void *context, ptrdiff_t chunk, int member);
+void leaky_parallel(leaky_chunk *chunk, void *context, ptrdiff_t chunks, int threads);
+int leaky_get_threads(void);         /* for the calling thread */
+int leaky_limit_threads(int count);  /* for the calling thread, 0 lifts it; returns the limit before */
+void leaky_set_threads(int count);   /* for all; what is too many finishes */
+void leaky_wake_for_idle_work(void); /* leaky_memory_trim is to be called about once a second until it returns 0 */
+
+/* limits.c */
+int leaky_available_threads(void);   /* by CPU affinity and cgroup quota */
+size_t leaky_available_memory(void); /* RAM or the cgroup's limit */
+
+/* memory.c: page-aligned blocks that are recycled; NULL when memory runs out. */
+struct leaky_memory_info {
+    size_t limit, cached, blocks, hits, misses; /* bytes, bytes, counts */
+};
+void *leaky_memory_take(size_t size);
+void *leaky_memory_take_zeros(size_t count, size_t size);
+void *leaky_memory_resize(void *data, size_t size);
+void leaky_memory_give(void *data);
+int leaky_memory_trim(void); /* whether anything is left */
+void leaky_memory_clear(void);
+void leaky_memory_set_limit(size_t limit);
+struct leaky_memory_info leaky_memory_info(void);
+
+/* kernels.c */
+int leaky_is_exponential(enum leaky_row row);
+/* Whether writing one element can change what a later one reads: then they cannot be shared out. */
+int leaky_depends_on_order(const struct leaky_entry *entry, char **args, ptrdiff_t n, const ptrdiff_t *steps);
+
+/* One axis of arrays that are gone through together: its length and every operand's step in bytes. */
+enum { LEAKY_MAX_DIMS = 64 };
+struct leaky_axis {
+    ptrdiff_t size, steps[LEAKY_MAX_INPUTS + 1];
+};
+
 /* driver.c: run a row in the default floating-point environment and leave the caller's as it was, flags included.
  * leaky_run is itself a kernel whose data is an entry.  leaky_run_number rounds `number` once to the type in which the
  * dtype is computed and passes it as the row's one parameter: args and steps have room for that operand, and what they hold
- * there is ignored. */
+ * there is ignored.  leaky_run_layout goes through several axes, best with the shortest steps in the first one; there no
+ * operand may overlap the output without being it.  All of them share long calls among threads. */
 leaky_kernel leaky_run;
+void leaky_round_number(double number, enum leaky_dtype dtype, void *rounded); /* to a double or a float */
+void leaky_run_layout(char **args, int dims, const struct leaky_axis *axes, const struct leaky_entry *entry);
 void leaky_run_number(char **args, ptrdiff_t n, ptrdiff_t *steps, enum leaky_row row, enum leaky_dtype dtype,
                       double number);
 

@@ -19,10 +19,16 @@ pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
 pytest.importorskip("matplotlib", reason="the example draws with matplotlib")
 pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "digits.py"
-SPEC = importlib.util.spec_from_file_location("digits", EXAMPLE)
-digits = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(digits)
+
+def example(name):
+    path = Path(__file__).resolve().parents[1] / "examples" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+digits, serve = example("digits"), example("serve")
 
 
 @pytest.fixture
@@ -263,6 +269,33 @@ def test_cupy_learns_the_same(activation, out):
     assert out.exists()
 
 
+# -------------------------------------------------------------------------------------------------- the saved weights
+
+
+@pytest.mark.parametrize("activation", digits.SLOPES)
+def test_what_is_saved_answers_as_what_was_trained(activation, tmp_path):
+    path = tmp_path / "weights"  # which stays without a suffix
+    trained = digits.run(np, activation, digits.SLOPES[activation], 1, 3, lambda history: None)
+    before = [parameter.copy() for parameter in trained.network.parameters]
+    digits.save_weights(trained, path)
+    network = serve.load_weights(path)
+    assert (network.activation, network.seed) == (activation, 3)
+    assert network.accuracy == trained.history[-1].test_accuracy
+    assert all(np.array_equal(a, b) for a, b in zip(trained.network.parameters, before, strict=True))
+    images, labels = serve.held_out(3)
+    np.testing.assert_array_equal(images, 16 * trained.data.pictures)
+    np.testing.assert_array_equal(labels, trained.data.test_labels)
+    expected = np.exp(trained.network.forward(trained.data.test_images)[0])
+    np.testing.assert_allclose(serve.predict(network, images)[1], expected, atol=1e-4)
+
+
+def test_the_weights_are_saved_where_asked_for(capsys, out, tmp_path):
+    path = tmp_path / "weights.npz"
+    digits.main(["--seeds", "1", "--epochs", "1", "--out", str(out), "--save-weights", str(path)])
+    assert printed(capsys)[-2:] == [f"saved {out}", f"saved {path}"]
+    assert serve.load_weights(path).activation == "leaky_relu"  # not the identity beside it
+
+
 # ---------------------------------------------------------------------------------------------------------- bad input
 
 
@@ -294,13 +327,14 @@ def test_bad_arguments_are_refused_before_any_training(arguments, message, monke
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("option", ["--out", "--save-weights"])
 @pytest.mark.parametrize(("place", "reason"), [("missing/digits.png", "No such file"), (".", "Is a directory")])
-def test_an_unwritable_picture_is_refused_before_any_training(place, reason, monkeypatch, capsys, tmp_path):
+def test_an_unwritable_file_is_refused_before_any_training(option, place, reason, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(digits, "run", lambda *args: pytest.fail("trained"))
     with pytest.raises(SystemExit) as raised:
-        digits.main(["--out", str(tmp_path / place)])
+        digits.main(["--out", str(tmp_path / "digits.png"), option, str(tmp_path / place)])
     assert raised.value.code == 2
-    assert f"argument --out: cannot write {tmp_path / place}: {reason}" in capsys.readouterr().err
+    assert f"argument {option}: cannot write {tmp_path / place}: {reason}" in capsys.readouterr().err
 
 
 def test_an_earlier_picture_survives_the_check(monkeypatch, out):

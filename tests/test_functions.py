@@ -63,6 +63,12 @@ def test_signatures():
         "selu_backward": "(grad, x=None, *, output=None, out=None)",
         "selu_double_backward": "(gg, grad, x)",
         "show_config": "(mode='stdout')",
+        "set_num_threads": "(num_threads)",
+        "get_num_threads": "()",
+        "num_threads": "(num_threads)",
+        "set_cache_limit": "(limit)",
+        "cache_info": "()",
+        "clear_cache": "()",
     }
     assert sorted(signatures) == sorted(CALLABLES)
     assert sorted(set(pyleaky.__all__) - set(CALLABLES)) == ["SELU_ALPHA", "SELU_SCALE"]
