@@ -10,6 +10,7 @@ trained on.
     python examples/digits.py --activation prelu       # the slopes are learned, too
     python examples/digits.py --seeds 10               # mean over ten splits, beside a network without activation
     python examples/digits.py --backend cupy           # the same on a GPU
+    python examples/digits.py --save-weights w.npz     # the trained network, for examples/serve.py
 """
 
 import argparse
@@ -151,6 +152,7 @@ def load_data(xp, seed):
         test_images=xp.asarray(test_images - mean, dtype=np.float32),
         test_labels=xp.asarray(test_labels),
         pictures=test_images.reshape(-1, 8, 8),  # for the eye, so on the host
+        mean=mean,
     )
 
 
@@ -247,6 +249,27 @@ def draw(trained, path):
     figure.savefig(path, format="png", dpi=120, bbox_inches="tight", pad_inches=0.15)
 
 
+def save_weights(trained, path):
+    """The network and how it was made, as one .npz of float32 arrays that examples/serve.py reads.
+
+    The first layer takes over what `load_data` did to the images: the saved network wants pixels from 0 to 16.
+    """
+    network = trained.network
+    arrays = {"slopes": np.array([to_host(slopes) for slopes in network.slopes])}
+    for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True), start=1):
+        arrays[f"weight{layer}"], arrays[f"bias{layer}"] = to_host(weight), to_host(bias)
+    arrays["bias1"] = arrays["bias1"] - trained.data.mean @ arrays["weight1"]
+    arrays["weight1"] = arrays["weight1"] / 16
+    with path.open("wb") as file:  # given a name instead, savez would append .npz where it is missing
+        np.savez(
+            file,
+            activation=trained.activation,
+            seed=trained.seed,
+            test_accuracy=trained.history[-1].test_accuracy,
+            **{name: array.astype(np.float32) for name, array in arrays.items()},
+        )
+
+
 def whole_number(least):
     def parse(text):
         value = int(text)
@@ -315,6 +338,13 @@ def parse_arguments(argv):
         default="digits.png",
         metavar="PNG",
         help="picture to write; with --seeds, of seed 0",
+    )
+    parser.add_argument(
+        "--save-weights",
+        type=writable_path,
+        default=argparse.SUPPRESS,
+        metavar="NPZ",
+        help="file to write the trained network to, for examples/serve.py; with --seeds, of seed 0",
     )
     arguments = parser.parse_args(argv)
 
@@ -386,6 +416,9 @@ def main(argv=None):
             print(np.array2string(slopes, precision=2, floatmode="fixed", max_line_width=120, threshold=slopes.size))
     draw(trained, arguments.out)
     print(f"saved {arguments.out}")
+    if "save_weights" in arguments:
+        save_weights(trained, arguments.save_weights)
+        print(f"saved {arguments.save_weights}")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ static inline void leave(environment caller) { fesetenv(&caller); }
  * What one element costs, roughly, in picoseconds (one thread, AVX-512 on an AMD EPYC, family 25 model 17, in cache), from
  * which cost on a call is shared, and how much of it is one chunk.  Waking a sleeping thread takes some 20 us there.
  * Chunks are short, so that a thread that loses its core holds up little. */
-enum { SHARE_FROM = 40 * 1000 * 1000, CHUNK = 15 * 1000 * 1000, MOST_CHUNKS = 4000, MULTIPLE = 1024 };
+enum { SHARE_FROM = 40 * 1000 * 1000, CHUNK = 5 * 1000 * 1000, MOST_CHUNKS = 4000, MULTIPLE = 1024 };
 static const ptrdiff_t rectifier[LEAKY_DTYPES] = {100, 140, 100, 200}, exponential[LEAKY_DTYPES] = {650, 700, 550, 2000};
 
 static ptrdiff_t picoseconds(const struct leaky_entry *entry)
