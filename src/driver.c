@@ -76,7 +76,7 @@ static ptrdiff_t chunk_length(const struct leaky_entry *entry, ptrdiff_t n)
 
 struct layout {
     leaky_kernel *kernel;
-    void *data;
+    struct leaky_hints hints;
     char **args;
     const struct leaky_axis *axes;
     int operands, dims;
@@ -103,7 +103,7 @@ static void run_chunk(void *context, ptrdiff_t chunk, int member)
     }
     while (done < end) {
         const ptrdiff_t left = axes[0].size - index[0], stretch = left < end - done ? left : end - done;
-        layout->kernel(args, &stretch, axes[0].steps, layout->data);
+        layout->kernel(args, &stretch, axes[0].steps, (void *)&layout->hints);
         done += stretch;
         for (int k = 0; k < layout->operands; k++)
             args[k] -= index[0] * axes[0].steps[k];
@@ -120,32 +120,44 @@ static void run_chunk(void *context, ptrdiff_t chunk, int member)
     leave(caller);
 }
 
-static void run(const struct leaky_entry *entry, char **args, int dims, const struct leaky_axis *axes, void *data)
+/* A result from this size on is written around the caches, unless it is an input: 20 to 30 % faster from 32 MiB on and no
+ * slower at 16 MiB, on a machine whose last cache has 32 MiB. */
+#define STREAM_FROM ((ptrdiff_t)16 << 20)
+
+static struct leaky_hints hints_for(const struct leaky_entry *entry, char **args, ptrdiff_t n)
 {
-    struct layout layout = {leaky_kernel_in_use(entry), data, args, axes, leaky_rows[entry->row].inputs + 1, dims, 1, 0};
+    static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
+    const int inputs = leaky_rows[entry->row].inputs;
+    struct leaky_hints hints = {entry->numbers, n >= STREAM_FROM / sizes[entry->dtype]};
+    for (int k = 0; k < inputs; k++)
+        hints.stream &= args[k] != args[inputs];
+    return hints;
+}
+
+void leaky_run_layout(char **args, int dims, const struct leaky_axis *axes, const struct leaky_entry *entry)
+{
+    struct layout layout = {.kernel = leaky_kernel_in_use(entry), .args = args, .axes = axes, .dims = dims, .n = 1,
+                            .operands = leaky_rows[entry->row].inputs + 1};
     for (int d = 0; d < dims; d++)
         layout.n *= axes[d].size;
+    layout.hints = hints_for(entry, args, layout.n);
     const int threads = threads_for(entry, layout.n);
     layout.length = threads == 1 ? layout.n : chunk_length(entry, layout.n);
     if (layout.n > 0)
         leaky_parallel(run_chunk, &layout, (layout.n + layout.length - 1) / layout.length, threads);
 }
 
-void leaky_run_layout(char **args, int dims, const struct leaky_axis *axes, const struct leaky_entry *entry)
-{
-    run(entry, args, dims, axes, entry->numbers ? (void *)entry : NULL);
-}
-
 /* One axis, mostly a short one; in the environment that the caller has entered. */
-static void run_stretch(const struct leaky_entry *entry, char **args, ptrdiff_t n, const ptrdiff_t *steps, void *data)
+static void run_stretch(const struct leaky_entry *entry, char **args, ptrdiff_t n, const ptrdiff_t *steps)
 {
     if (threads_for(entry, n) == 1 || leaky_depends_on_order(entry, args, n, steps)) {
-        leaky_kernel_in_use(entry)(args, &n, steps, data);
+        struct leaky_hints hints = hints_for(entry, args, n);
+        leaky_kernel_in_use(entry)(args, &n, steps, &hints);
         return;
     }
     struct leaky_axis axis = {.size = n};
     memcpy(axis.steps, steps, (size_t)(leaky_rows[entry->row].inputs + 1) * sizeof *steps);
-    run(entry, args, 1, &axis, data);
+    leaky_run_layout(args, 1, &axis, entry);
 }
 
 /* Below enter(), where the volatile read keeps it. */
@@ -171,7 +183,7 @@ void leaky_run(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *da
 {
     const struct leaky_entry *const entry = data;
     const environment caller = enter();
-    run_stretch(entry, args, *n, steps, entry->numbers ? data : NULL);
+    run_stretch(entry, args, *n, steps);
     leave(caller);
 }
 
@@ -186,6 +198,6 @@ void leaky_run_number(char **args, ptrdiff_t n, ptrdiff_t *steps, enum leaky_row
     round_number(number, dtype, &rounded);
     args[parameter] = (char *)&rounded;
     steps[parameter] = 0;
-    run_stretch(entry, args, n, steps, (void *)entry);
+    run_stretch(entry, args, n, steps);
     leave(caller);
 }

@@ -54,6 +54,9 @@
 #define v_load_number S(v_load_number)
 #define v_store S(v_store)
 #define v_store_some S(v_store_some)
+#define v_stream S(v_stream)
+#define h_stream V(h_stream)
+#define v_fence V(v_fence)
 #define h_t V(h_t)
 #define h_load V(h_load)
 #define h_load_some V(h_load_some)
@@ -132,8 +135,8 @@
  * buffers of all operands stay in the first-level cache. */
 #define LEAKY_BLOCK 256
 
-/* `wide` is the kernel's data: numbers have the type of the lanes. */
-typedef void leaky_contiguous(char **args, ptrdiff_t n, const void *wide);
+/* wide: numbers have the type of the lanes. */
+typedef void leaky_contiguous(char **args, ptrdiff_t n, int wide, int stream);
 
 static void leaky_copy(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step, ptrdiff_t size, ptrdiff_t n)
 {
@@ -169,8 +172,10 @@ static int leaky_interferes(const char *in, ptrdiff_t in_step, ptrdiff_t in_size
  * an input (as in ufunc.reduce and .accumulate), and where parameters wider than the dtype are no single numbers, a block
  * is one element. */
 static void leaky_walk(leaky_contiguous *arrays_loop, leaky_contiguous *numbers_loop, int inputs, int parameters,
-                       ptrdiff_t size, const void *wide, char **args, ptrdiff_t n, const ptrdiff_t *steps)
+                       ptrdiff_t size, ptrdiff_t lane_size, const struct leaky_hints *hints, char **args, ptrdiff_t n,
+                       const ptrdiff_t *steps)
 {
+    const int wide = hints && hints->numbers && size < lane_size, stream = hints && hints->stream;
     const ptrdiff_t out_step = steps[inputs];
     const int arrays = inputs - parameters;
     int contiguous = out_step == size, numbers = 0, interferes = n > 1 && out_step < size && out_step > -size;
@@ -185,7 +190,7 @@ static void leaky_walk(leaky_contiguous *arrays_loop, leaky_contiguous *numbers_
                                        size, n);
     }
     if (contiguous && !interferes && (numbers == parameters || numbers == 0)) {
-        (numbers ? numbers_loop : arrays_loop)(args, n, wide);
+        (numbers ? numbers_loop : arrays_loop)(args, n, wide, stream);
         return;
     }
 
@@ -203,7 +208,7 @@ static void leaky_walk(leaky_contiguous *arrays_loop, leaky_contiguous *numbers_
                 p[k] = buffers[k];
             }
         }
-        (wide && parameters ? numbers_loop : arrays_loop)(p, count, wide);
+        (wide && parameters ? numbers_loop : arrays_loop)(p, count, wide, 0);
         if (p[inputs] == buffers[inputs])
             leaky_copy(args[inputs] + start * out_step, out_step, p[inputs], size, size, count);
     }

@@ -21,8 +21,13 @@ enum leaky_isa { LEAKY_SCALAR, LEAKY_AVX2, LEAKY_AVX512, LEAKY_NEON, LEAKY_ISAS 
 /* A kernel is an inner loop of a NumPy ufunc in plain C: one pointer and one step in bytes per operand, the inputs first,
  * the output last, and n[0] elements.  Pointers may be misaligned, steps may be negative or 0, and operands may
  * overlap in any way: the result is that of a loop that goes from element to element.  float16 and bfloat16 are
- * computed in float32 and rounded once; where data is not NULL, the row's parameters are float32 already. */
+ * computed in float32 and rounded once.  data is a leaky_hints or NULL, which is all zeros. */
 typedef void leaky_kernel(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *data);
+
+struct leaky_hints {
+    int numbers; /* the row's parameters are not in a half type but in float32 */
+    int stream;  /* a contiguous result is too large for the caches, and no input of the call: write around them */
+};
 
 struct leaky_row_info {
     const char *name;

@@ -23,6 +23,8 @@ typedef __m256d v_t, m_t;
 LEAKY_WORD v_t v_set(scalar_t c) { return MM(set1)(c); }
 LEAKY_WORD v_t v_load(const char *p) { return MM(loadu)((const scalar_t *)p); }
 LEAKY_WORD void v_store(char *p, v_t a) { MM(storeu)((scalar_t *)p, a); }
+LEAKY_WORD void v_stream(char *p, v_t a) { MM(stream)((scalar_t *)p, a); }
+LEAKY_WORD void v_fence(void) { _mm_sfence(); }
 
 /* Lanes below k have their sign bit set: a window into ones followed by zeros. */
 LEAKY_WORD __m256i v_first(ptrdiff_t k)
@@ -55,6 +57,7 @@ typedef __m128i h_t;
 
 LEAKY_WORD h_t h_load(const char *p) { return _mm_loadu_si128((const __m128i *)p); }
 LEAKY_WORD void h_store(char *p, h_t a) { _mm_storeu_si128((__m128i *)p, a); }
+LEAKY_WORD void h_stream(char *p, h_t a) { _mm_stream_si128((__m128i *)p, a); }
 
 /* There is no masked load of 16 bits. */
 LEAKY_WORD h_t h_load_some(const char *p, ptrdiff_t k)

@@ -25,6 +25,8 @@ typedef __mmask8 m_t;
 LEAKY_WORD v_t v_set(scalar_t c) { return MM(set1)(c); }
 LEAKY_WORD v_t v_load(const char *p) { return MM(loadu)(p); }
 LEAKY_WORD void v_store(char *p, v_t a) { MM(storeu)(p, a); }
+LEAKY_WORD void v_stream(char *p, v_t a) { MM(stream)((scalar_t *)p, a); }
+LEAKY_WORD void v_fence(void) { _mm_sfence(); }
 
 LEAKY_WORD m_t v_first(ptrdiff_t k) { return (m_t)((1u << k) - 1); }
 LEAKY_WORD v_t v_load_some(const char *p, ptrdiff_t k) { return MM(maskz_loadu)(v_first(k), p); }
@@ -47,6 +49,7 @@ typedef __m256i h_t;
 LEAKY_WORD h_t h_load(const char *p) { return _mm256_loadu_si256((const __m256i *)p); }
 LEAKY_WORD h_t h_load_some(const char *p, ptrdiff_t k) { return _mm256_maskz_loadu_epi16(v_first(k), p); }
 LEAKY_WORD void h_store(char *p, h_t a) { _mm256_storeu_si256((__m256i *)p, a); }
+LEAKY_WORD void h_stream(char *p, h_t a) { _mm256_stream_si256((__m256i *)p, a); }
 LEAKY_WORD void h_store_some(char *p, ptrdiff_t k, h_t a) { _mm256_mask_storeu_epi16(p, v_first(k), a); }
 
 LEAKY_WORD v_t v_widen_f16(h_t a) { return _mm512_cvtph_ps(a); }

@@ -30,6 +30,10 @@ LEAKY_WORD v_t v_load(const char *p)
 
 LEAKY_WORD void v_store(char *p, v_t a) { memcpy(p, &a, sizeof a); }
 
+/* The instruction for it has no intrinsic. */
+LEAKY_WORD void v_stream(char *p, v_t a) { v_store(p, a); }
+LEAKY_WORD void v_fence(void) {}
+
 /* There is no masked load: k - 1 copies of one lane each. */
 LEAKY_WORD v_t v_load_some(const char *p, ptrdiff_t k)
 {
@@ -69,6 +73,7 @@ LEAKY_WORD h_t h_load(const char *p)
 }
 
 LEAKY_WORD void h_store(char *p, h_t a) { memcpy(p, &a, sizeof a); }
+LEAKY_WORD void h_stream(char *p, h_t a) { h_store(p, a); }
 
 LEAKY_WORD h_t h_load_some(const char *p, ptrdiff_t k)
 {

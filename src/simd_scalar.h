@@ -8,6 +8,7 @@
  *     v_load(p)          LEAKY_LANE_COUNT elements from p, which need not be aligned
  *     v_load_some(p, k)  the first k < LEAKY_LANE_COUNT of them, 0 in the idle lanes; reads nothing beyond
  *     v_store(p, a)  v_store_some(p, k, a)
+ *     v_stream(p, a)     v_store around the caches to an aligned p; v_fence() after the last one
  *     v_gt(a, b)  v_lt(a, b)   quiet comparisons, false for NaN
  *     v_select(m, a, b)        a where m, else b
  *     v_mul(a, b)  v_add(a, b)  v_sub(a, b)  v_div(a, b)
@@ -16,7 +17,7 @@
  *     v_eq(a, b)               quiet, false for NaN
  *   float32 lanes only:
  *     h_t                      a vector of as many halves, each an uint16_t
- *     h_load(p)  h_load_some(p, k)  h_store(p, a)  h_store_some(p, k, a)
+ *     h_load(p)  h_load_some(p, k)  h_store(p, a)  h_store_some(p, k, a)  h_stream(p, a)
  *     v_widen_f16(h)  v_widen_bf16(h)  v_narrow_f16(a)  v_narrow_bf16(a)   narrowing rounds once; v_narrow_bf16 counts on
  *                              the low half of a NaN being 0, as arithmetic leaves it if no operand's NaN has more
  *     v_widen_low(a)  v_widen_high(a)  v_narrow(low, high)   to and from two vectors of float64 lanes of the same ISA
@@ -53,6 +54,8 @@ LEAKY_WORD v_t v_load(const char *p)
 LEAKY_WORD v_t v_load_some(const char *p, ptrdiff_t k) { (void)p, (void)k; return 0; }
 LEAKY_WORD void v_store(char *p, v_t a) { memcpy(p, &a, sizeof a); }
 LEAKY_WORD void v_store_some(char *p, ptrdiff_t k, v_t a) { (void)p, (void)k, (void)a; }
+LEAKY_WORD void v_stream(char *p, v_t a) { v_store(p, a); }
+LEAKY_WORD void v_fence(void) {}
 
 LEAKY_WORD m_t v_gt(v_t a, v_t b) { return isgreater(a, b); }
 LEAKY_WORD m_t v_lt(v_t a, v_t b) { return isless(a, b); }
@@ -78,6 +81,7 @@ LEAKY_WORD h_t h_load(const char *p)
 LEAKY_WORD h_t h_load_some(const char *p, ptrdiff_t k) { (void)p, (void)k; return 0; }
 LEAKY_WORD void h_store(char *p, h_t a) { memcpy(p, &a, sizeof a); }
 LEAKY_WORD void h_store_some(char *p, ptrdiff_t k, h_t a) { (void)p, (void)k, (void)a; }
+LEAKY_WORD void h_stream(char *p, h_t a) { h_store(p, a); }
 
 /* The product moves the exponent, that of a subnormal too; infinities and NaN get theirs by hand. */
 LEAKY_WORD v_t v_widen_f16(h_t a)
