@@ -69,8 +69,13 @@ test-gpu:
 	$(PYTHON) setup.py -q build_ext --inplace
 	PYTHONPATH=. $(PYTHON) -m pytest -o filterwarnings=default tests/test_gpu.py tests/test_functions.py $(PYTEST)
 
+# ---- no extra names PyTorch, which on Linux may bring gigabytes of CUDA: say with TORCH=... which build to take
+TORCH ?= torch>=2.4
 bench: $(VENV)/.bench
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m pip install -q --disable-pip-version-check '$(TORCH)'
+	$(BIN)/python bench/run.py $(BENCH)
+	$(BIN)/python bench/contention.py
+	$(BIN)/python bench/memory.py
 
 # ---- a wheel built from the sdist and made portable
 wheel: $(BIN)/python

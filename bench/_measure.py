@@ -6,7 +6,6 @@ knows a function, a peer or a device: run.py and gpu.py bring those, and the clo
 
 import argparse
 import datetime
-import json
 import math
 import os
 import pathlib
@@ -15,35 +14,40 @@ import random
 import statistics
 import time
 import timeit
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
-from PIL import Image
+from _results import add_output_options, ratio_text, size_text, table, time_text
 
 import pyleaky
 
 OURS = "pyleaky"
-OUT = " out="
-FEWEST_ROUNDS = 7
-
-# Okabe and Ito's palette, which the colour-blind can tell apart.
-COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+FEWEST_ROUNDS = 5
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A label, a statement, the bytes it has to move, and whether it stands there for comparison only.
-
-    The label of one that stores its result in `out` ends with " out=".  A yardstick computes something else, a copy
-    or a negation, so its result is not checked.
+    """
+    label, statement : what is timed.
+    bytes : how many it has to move.
+    peer : whose it is, where that is not the label; contenders of one peer count as one, by the fastest.
+    yardstick : it computes something else, a copy or a negation, so its result is not checked.
+    has_out : it stores its result in `out`.
+    to_numpy : makes an array of its result.
+    setup : run before each timing, which then is of a single loop without others before it.
+    calls : how many calls are in the statement.
     """
 
     label: str
     statement: str
     bytes: int
+    peer: str
     yardstick: bool = False
+    has_out: bool = False
+    to_numpy: Callable = np.asarray
+    setup: str | None = None
+    calls: int = 1
 
 
 # --------------------------------------------------------------------------------------------------- command line
@@ -61,18 +65,20 @@ def size_argument(text):
     return size
 
 
-def parse(description, *, choices, min_size, max_size, quick_max_size, rounds, quick_rounds):
-    """The options; `choices` maps the name of an option that takes one or more values to all of these, the default."""
+def parse(description, *, choices, min_size, max_size, quick_max_size, rounds, quick_rounds, more=None):
+    """
+    The options; `choices` maps the name of an option that takes one or more values to all of these, the default.
+
+    `more` maps the names of further ones to the arguments of add_argument.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    out = pathlib.Path(__file__).parent / "results"
     parser.add_argument("--max-size", type=size_argument, help=f"largest array, default {size_text(max_size)}")
     parser.add_argument("--rounds", type=int, help=f"timings of each contender, default {rounds}")
     for name, values in choices.items():
         parser.add_argument(f"--{name}", nargs="+", choices=values, default=values, help="default all")
-    parser.add_argument("--out", type=pathlib.Path, default=out, metavar="DIR", help="default bench/results")
-    parser.add_argument(
-        "--quick", action="store_true", help=f"{quick_rounds} rounds, shorter loops, to {size_text(quick_max_size)}"
-    )
+    for name, arguments in (more or {}).items():
+        parser.add_argument(name, **arguments)
+    add_output_options(parser, f"{quick_rounds} rounds, shorter loops, to {size_text(quick_max_size)}")
     options = parser.parse_args()
     options.max_size = options.max_size or (quick_max_size if options.quick else max_size)
     options.rounds = options.rounds or (quick_rounds if options.quick else rounds)
@@ -86,23 +92,26 @@ def parse(description, *, choices, min_size, max_size, quick_max_size, rounds, q
 # --------------------------------------------------------------------------------------------------------- timing
 
 
-def result(contender, namespace):
+def result(contender, names):
     """What a contender computes, run once."""
-    if not contender.label.endswith(OUT):
-        return eval(contender.statement, namespace)
-    namespace["out"][...] = np.nan
-    exec(contender.statement, namespace)
-    return namespace["out"]
+    if contender.has_out:
+        names["out"][...] = names["start"]
+        exec(contender.statement, names)
+        return names["out"].copy()
+    computed = eval(contender.statement, names)
+    if isinstance(computed, tuple):
+        return tuple(map(contender.to_numpy, computed))
+    return contender.to_numpy(computed)
 
 
-def check(contenders, namespace, agree, where):
+def check(contenders, names, agree, where):
     """Stop the benchmark unless all contenders agree with the first; the yardsticks only have to run."""
     first, *others = contenders
-    expected = result(first, namespace)
+    expected = result(first, names)
     for contender in others:
         if contender.yardstick:
-            exec(contender.statement, namespace)
-        elif not agree(expected, result(contender, namespace)):
+            exec(contender.statement, names)
+        elif not agree(expected, result(contender, names)):
             raise SystemExit(f"{where}: {contender.label} does not compute what {first.label} does")
 
 
@@ -119,18 +128,34 @@ def wall_clock(timer, count):
     return timer.timeit(count)
 
 
-def interleave(contenders, namespace, rounds, target, clock=wall_clock, tick=lambda count: None, seconds=math.inf):
+def settle():
+    """Wait until no thread of this process spins: after a call OpenMP's do for some 5 ms, ONNX Runtime's for 40."""
+    for _ in range(200):
+        before = time.process_time_ns()
+        time.sleep(0.001)
+        if time.process_time_ns() - before < 300_000:
+            break
+
+
+def interleave(contenders, names, rounds, target, clock=wall_clock, seconds=math.inf, rest=lambda: None):
     """
     One row per contender: the median and the quartiles over the rounds of its nanoseconds per call.
 
     There are `rounds` of them, or fewer, but not fewer than FEWEST_ROUNDS, where they would take more than `seconds`.
 
     Every round times each contender once, in an order drawn afresh (a fixed order, rotated or not, would give each
-    always the same predecessor and so the same state of the caches).  The loop is timeit's, so it holds the statement,
-    the look-up of its names and some 10 ns of iteration, nothing of which is subtracted; gc is off meanwhile.
+    always the same predecessor and so the same state of the caches).  Between two contenders comes `rest`, and then an
+    eighth of the calls untimed, at least one: it wakes the threads and leaves behind the memory of a dropped result.
+    A single long call with `out` needs neither.  The loop is timeit's, so it holds the statement, the look-up of its
+    names and some 10 ns of iteration, nothing of which is subtracted; gc is off meanwhile.
     """
-    timers = [timeit.Timer(each.statement, timer=time.perf_counter_ns, globals=namespace) for each in contenders]
-    counts = [loops(timer, clock, target) for timer in timers]
+    timers = [
+        timeit.Timer(each.statement, each.setup or "pass", timer=time.perf_counter_ns, globals=names)
+        for each in contenders
+    ]
+    counts = [
+        loops(timer, clock, target) if each.setup is None else 1 for each, timer in zip(contenders, timers, strict=True)
+    ]
     taken = [[] for _ in contenders]
     order = list(range(len(contenders)))
     shuffle = random.Random(0).shuffle
@@ -138,26 +163,17 @@ def interleave(contenders, namespace, rounds, target, clock=wall_clock, tick=lam
     for done in range(1, rounds + 1):
         shuffle(order)
         for k in order:
-            taken[k].append(clock(timers[k], counts[k]) / counts[k])
-        tick(len(order))
+            rest()
+            if contenders[k].setup is None and (counts[k] > 1 or not contenders[k].has_out):
+                clock(timers[k], -(-counts[k] // 8))
+            taken[k].append(clock(timers[k], counts[k]) / counts[k] / contenders[k].calls)
         if done >= FEWEST_ROUNDS and time.monotonic() > stop:
-            tick(len(order) * (rounds - done))
             break
     rows = []
-    for contender, count, times in zip(contenders, counts, taken, strict=True):
-        q1, median, q3 = (round(value, 1) for value in statistics.quantiles(times, n=4, method="inclusive"))
-        rows.append(
-            {
-                "contender": contender.label,
-                "statement": contender.statement,
-                "median_ns": median,
-                "q1_ns": q1,
-                "q3_ns": q3,
-                "rounds": done,
-                "loops": count,
-                "bytes": contender.bytes,
-            }
-        )
+    for contender, times in zip(contenders, taken, strict=True):
+        q1, median, q3 = statistics.quantiles(times, n=4, method="inclusive")
+        about = {"contender": contender.label, "peer": contender.peer, "yardstick": contender.yardstick}
+        rows.append(about | {"q1_ns": q1, "median_ns": median, "q3_ns": q3, "rounds": done, "bytes": contender.bytes})
     return rows
 
 
@@ -173,10 +189,17 @@ def rate(row):
     return row["bytes"] / row["median_ns"]
 
 
-def figure(text, target, rows, ours, theirs, sizes):
+def fastest(rows, **wanted):
+    """By size, the fastest of the rows wanted."""
+    by_size = {}
+    for row in select(rows, **wanted):
+        by_size.setdefault(row["size"], []).append(row)
+    return {size: min(found, key=lambda row: row["median_ns"]) for size, found in by_size.items()}
+
+
+def figure(text, target, ours, theirs):
     """The rate of `ours` in that of `theirs`, at the worst of the sizes.  A target of None: only for information."""
-    rates = [{row["size"]: rate(row) for row in select(rows, **side)} for side in (ours, theirs)]
-    ratios = {size: rates[0][size] / rates[1][size] for size in rates[0] if size in rates[1] and size in sizes}
+    ratios = {size: rate(ours[size]) / rate(theirs[size]) for size in ours if size in theirs}
     size = min(ratios, key=ratios.get, default=None)
     measured = ratios.get(size)
     return {
@@ -189,37 +212,6 @@ def figure(text, target, rows, ours, theirs, sizes):
 
 
 # --------------------------------------------------------------------------------------------------------- tables
-
-
-def size_text(size):
-    for factor, letter in ((1024**2, "M"), (1024, "K")):
-        if size >= factor and size % factor == 0:
-            return f"{size // factor}{letter}"
-    return str(size)
-
-
-def time_text(ns):
-    factor, unit = (1e6, "ms") if ns >= 1e6 else (1e3, "µs") if ns >= 1e3 else (1, "ns")
-    value = ns / factor
-    return f"{value:.3g} {unit}" if value < 100 else f"{value:.0f} {unit}"
-
-
-def ratio_text(ratio):
-    return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.0f}x"
-
-
-def table(head, lines, left=1):
-    """Markdown, padded so that a terminal shows it well; the first `left` columns are text."""
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-    sides = ["<" if k < left else ">" for k in range(len(head))]
-
-    rules = ["-" * (width - 1) + ("-" if side == "<" else ":") for side, width in zip(sides, widths, strict=True)]
-
-    def line(cells):
-        padded = (f"{cell:{side}{width}}" for cell, side, width in zip(cells, sides, widths, strict=True))
-        return f"| {' | '.join(padded)} |"
-
-    return "\n".join(map(line, [head, rules, *lines]))
 
 
 def times_table(rows):
@@ -246,7 +238,7 @@ def figures_table(figures):
                 each["figure"],
                 "-" if each["target"] is None else f"{each['target']:g}x",
                 "not measured" if measured is None else f"{measured:.2f}x at {size_text(each['at_size'])}",
-                {True: "met", False: "missed", None: "-"}[each["met"]],
+                {True: "met", False: "**missed**", None: "-"}[each["met"]],
             ]
         )
     return table(["how many times as fast, at the worst size", "target", "measured", "result"], lines)
@@ -282,62 +274,3 @@ def environment(**more):
         "isa": config["ISA in use"],
         "numpy": np.__version__,
     } | more
-
-
-def write_json(path, head, rows):
-    """`head` indented, `rows` one to a line, so that two runs can be compared line by line."""
-    text = json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}")
-    lines = ",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in rows)
-    path.write_text(f'{text},\n  "rows": [\n{lines}\n  ]\n}}\n', encoding="utf-8")
-
-
-def base(label):
-    return label.removesuffix(OUT)
-
-
-def plot(path, title, panels):
-    """A grid of panels, each (its title, rows, "throughput" or "speed-up"), sizes along the abscissa."""
-    every_row = [row for line in panels for _, rows, _ in line for row in rows]
-    names = sorted({base(row["contender"]) for row in every_row}, key=lambda name: (name != OURS, name))
-    colours = dict(zip(names, COLOURS, strict=False))
-    sizes = sorted({row["size"] for row in every_row})
-    ticks = sizes[:: -(-len(sizes) // 7)]
-
-    image = Figure(figsize=(4.6 * len(panels[0]), 4 * len(panels)), layout="constrained")
-    image.suptitle(title)
-    grid = image.subplots(len(panels), len(panels[0]), squeeze=False, sharex=True, sharey="row")
-    for axes_line, line in zip(grid, panels, strict=True):
-        for axes, (heading, rows, kind) in zip(axes_line, line, strict=True):
-            labels = list(dict.fromkeys(row["contender"] for row in rows))
-            own = {row["size"]: rate(row) for row in select(rows, contender=labels[0])}
-            for label in labels:
-                points = select(rows, contender=label)
-                values = [own[row["size"]] / rate(row) if kind == "speed-up" else rate(row) for row in points]
-                both = label.endswith(OUT) and base(label) in labels
-                axes.plot(
-                    [row["size"] for row in points],
-                    values,
-                    label=label,
-                    color=colours.get(base(label)),
-                    linestyle="--" if both else "-",
-                    linewidth=2.2 if base(label) == OURS else 1.4,
-                    marker="o",
-                    markersize=3.5,
-                )
-            axes.set_xscale("log", base=2)
-            axes.set_yscale("log")
-            axes.set_xticks(ticks, [size_text(size) for size in ticks], minor=False)
-            if kind == "speed-up":
-                axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                axes.yaxis.set_minor_locator(NullLocator())
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.grid(alpha=0.3)
-            axes.set_title(heading)
-            if kind == "throughput":
-                axes.legend(fontsize="small", loc="lower right")
-        axes_line[0].set_ylabel("GB/s" if line[0][2] == "throughput" else "time per byte relative to pyleaky's")
-    for axes in grid[-1]:
-        axes.set_xlabel("elements")
-    image.savefig(path, dpi=100)
-    # The plots are committed: 256 colours show the same in a third of the bytes.
-    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)

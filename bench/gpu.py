@@ -7,26 +7,26 @@ backward as the bare kernels, without autograd's share.
 """
 
 import contextlib
+import itertools
 import sys
 
 import numpy as np
 from _measure import (
     OURS,
-    OUT,
     Contender,
     check,
     environment,
+    fastest,
     figure,
     figures_table,
     interleave,
     parse,
-    plot,
     rate,
     select,
-    size_text,
     times_table,
-    write_json,
 )
+from _plot import plot, throughput
+from _results import folder, size_text, write_json
 from tqdm import tqdm
 
 import pyleaky
@@ -42,7 +42,6 @@ except ImportError:
     torch = None
 
 CHANNELS = 64
-COPY = "cupy.copyto" + OUT
 K, M = 1024, 1024**2
 
 # For each function and direction: pyleaky's arguments, the CuPy expression, PyTorch's expression.
@@ -69,23 +68,30 @@ def torch_prelu_backward(grad, x, weight):
     return dx, terms.sum(0)
 
 
-def contenders(function, direction, size, itemsize):
+def as_it_is(result):
+    """Results are compared on the device."""
+    return result
+
+
+def contenders(function, direction, mode, size, itemsize):
+    """Those for one job, ours first; none where pyleaky has no `out` (PReLU's gradients)."""
     arguments, in_cupy, in_torch = EXPRESSIONS[function, direction]
     name = function if direction == "forward" else f"{function}_backward"
     moved = (2 if direction == "forward" else 3) * size * itemsize
-    yield Contender(OURS, f"{name}({arguments})", moved)
-    yield Contender("CuPy", in_cupy, moved)
-    if torch:
-        yield Contender("PyTorch", in_torch, moved)
-    if name != "prelu_backward":
-        yield Contender(OURS + OUT, f"{name}({arguments}, out=out)", moved)
-    yield Contender(COPY, "copyto(out, x)", 2 * size * itemsize, yardstick=True)
+    if mode == "fresh":
+        yield Contender(OURS, f"{name}({arguments})", moved, OURS, to_numpy=as_it_is)
+        yield Contender("CuPy", in_cupy, moved, "CuPy", to_numpy=as_it_is)
+        if torch:
+            yield Contender("PyTorch", in_torch, moved, "PyTorch", to_numpy=as_it_is)
+    elif name != "prelu_backward":
+        yield Contender(OURS, f"{name}({arguments}, out=out)", moved, OURS, has_out=True)
+        yield Contender("cupy.copyto", "copyto(out, x)", 2 * size * itemsize, "copy", yardstick=True)
 
 
 def namespace(function, x, grad, weight):
     shape = (-1, CHANNELS) if function == "prelu" else (-1,)
     names = {"x": x.reshape(shape), "grad": grad.reshape(shape), "weight": weight}
-    names["out"] = cupy.empty_like(names["x"])
+    names |= {"start": np.nan, "out": cupy.empty_like(names["x"])}
     names |= {name: getattr(cupy, name) for name in ("where", "maximum", "minimum", "copyto")}
     for name in (function, f"{function}_backward"):
         names[name] = getattr(pyleaky, name)
@@ -127,19 +133,21 @@ def measure(dtype, sizes, rounds, target):
     too_much = (cupy.cuda.memory.OutOfMemoryError, *([torch.cuda.OutOfMemoryError] if torch else []))
     rng = np.random.default_rng(0)
     rows = []
-    with tqdm(total=len(sizes) * len(EXPRESSIONS), desc=dtype, unit="group") as bar:
+    jobs = list(itertools.product(EXPRESSIONS, ("fresh", "out")))
+    with tqdm(total=len(sizes) * len(jobs), desc=dtype, unit="job") as bar:
         try:
             x, grad = (cupy.asarray(rng.standard_normal(sizes[-1], dtype)) for _ in range(2))
             weight = cupy.asarray(rng.uniform(0, 0.5, CHANNELS).astype(dtype))
             for size in sizes:
-                for function, direction in EXPRESSIONS:
-                    bar.set_postfix_str(f"{function}, {direction}, {size_text(size)}")
-                    group = list(contenders(function, direction, size, x.itemsize))
-                    names = namespace(function, x[:size], grad[:size], weight)
-                    check(group, names, agree, f"{function}, {direction}, {dtype}, size {size}")
-                    about = {"function": function, "direction": direction, "size": size, "dtype": dtype}
-                    rows += [about | row for row in interleave(group, names, rounds, target, event_clock)]
+                for (function, direction), mode in jobs:
+                    about = {"function": function, "direction": direction, "dtype": dtype, "size": size, "mode": mode}
+                    bar.set_postfix_str(f"{function}, {direction}, {size_text(size)}, {mode}")
                     bar.update()
+                    group = list(contenders(function, direction, mode, size, x.itemsize))
+                    if group:
+                        names = namespace(function, x[:size], grad[:size], weight)
+                        check(group, names, agree, about)
+                        rows += [about | row for row in interleave(group, names, rounds, target, event_clock)]
                 # Neither library gives memory back by itself, and each needs what the other has cached.
                 names = None
                 cupy.get_default_memory_pool().free_all_blocks()
@@ -153,26 +161,27 @@ def measure(dtype, sizes, rounds, target):
 def figures(rows):
     reached = []
     for function, direction in EXPRESSIONS:
-        about = {"function": function, "direction": direction}
-        fresh, out = about | {"contender": OURS}, about | {"contender": OURS + OUT}
         name = f"{function}, {direction}"
-        best = out if select(rows, **out) else fresh
-        copy, in_torch, in_cupy = (about | {"contender": label} for label in (COPY, "PyTorch", "CuPy"))
-        large = range(M, 64 * M + 1)
+        group = [row for row in select(rows, function=function, direction=direction) if row["size"] >= M]
+        fresh = select(group, mode="fresh")
+        ours, in_torch, in_cupy = (fastest(fresh, peer=peer) for peer in (OURS, "PyTorch", "CuPy"))
+        best = fastest(select(group, mode="out") or group, peer=OURS, size=64 * M)
         reached += [
-            figure(f"{name}, 64M: than the device's copy", 0.9, rows, best, copy, {64 * M}),
-            figure(f"{name}, from 1M: than PyTorch", 1, rows, fresh, in_torch, large),
-            figure(f"{name}, from 1M: than CuPy", None, rows, fresh, in_cupy, large),
+            figure(f"{name}, 64M: than the device's copy", 0.9, best, fastest(rows, peer="copy")),
+            figure(f"{name}, from 1M: than PyTorch", 1, ours, in_torch),
+            figure(f"{name}, from 1M: than CuPy", None, ours, in_cupy),
         ]
     return reached
 
 
 def report(title, rows, reached):
     parts = [f"# {title}"]
-    for function, direction in EXPRESSIONS:
-        group = select(rows, function=function, direction=direction)
-        parts.append(f"## {function}, {direction} (in brackets: time relative to pyleaky's)\n\n{times_table(group)}")
-    copies = [rate(row) for row in select(rows, contender=COPY)]
+    for (function, direction), mode in itertools.product(EXPRESSIONS, ("fresh", "out")):
+        group = select(rows, function=function, direction=direction, mode=mode)
+        if group:
+            heading = f"## {function}, {direction}, {mode} (in brackets: time relative to pyleaky's)"
+            parts.append(f"{heading}\n\n{times_table(group)}")
+    copies = [rate(row) for row in select(rows, peer="copy")]
     fastest = f"Fastest copy: {max(copies):.0f} GB/s, read and written."
     parts.append(f"## Figures\n\n{fastest}\n\n{figures_table(reached)}")
     return "\n\n".join(parts) + "\n"
@@ -217,7 +226,7 @@ def main():
         cupy=cupy.__version__,
         torch=torch and torch.__version__,
     )
-    options.out.mkdir(parents=True, exist_ok=True)
+    path = folder(options, complete=options.max_size == 64 * M)
 
     for dtype in options.dtype:
         with torch.inference_mode() if torch else contextlib.nullcontext():
@@ -230,13 +239,13 @@ def main():
         text = report(title, rows, reached)
         print(text)
 
-        stem = options.out / f"gpu-{dtype}"
+        stem = path / f"gpu-{dtype}"
         settings = {"rounds": options.rounds, "nanoseconds_per_timing": target, "quick": options.quick}
-        write_json(stem.with_suffix(".json"), {"environment": about, "settings": settings, "figures": reached}, rows)
+        write_json(stem.with_suffix(".json"), {"environment": about, "settings": settings}, reached, rows)
         stem.with_suffix(".md").write_text(text, encoding="utf-8")
         grid = [
             [
-                (f"{function}, {direction}", select(rows, function=function, direction=direction), "throughput")
+                (f"{function}, {direction}", select(rows, function=function, direction=direction), throughput)
                 for function, direction in EXPRESSIONS
                 if direction == row
             ]

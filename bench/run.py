@@ -1,350 +1,129 @@
-"""The activations, forward and backward, on the CPU: pyleaky, the NumPy idioms and PyTorch, interleaved.
+"""pyleaky beside NumPy, NumExpr, Numba, ONNX Runtime, JAX and PyTorch on the CPU, everyone interleaved in one run.
 
-Everything runs on one thread and on the same arrays of standard normal numbers; pyleaky comes first in each table, and
-the table below each function's holds the project's figures.  PyTorch, if installed, runs under inference_mode; its
-backward is the bare kernel of aten, without autograd's share, and its forward with a given result is the binding that
-takes one (torch.nn.functional does not; celu and selu are aten::elu with other parameters).  np.negative and np.copyto
-are yardsticks: the cheapest ufunc and the copy.
+Measured by default, some 20 minutes on two cores, each with one thread and with all:
 
-    PYLEAKY_ISA=avx2 ATEN_CPU_CAPABILITY=avx2 NPY_DISABLE_CPU_FEATURES=X86_V4 python bench/run.py
+    leaky_relu    float32, 1 to 64M elements, the other dtypes to 16M; forward and backward, fresh and with out
+    all others    float32, 64 to 1M elements, forward and backward, fresh and with out, and 16M forward with out;
+                  the other dtypes at 64K and 1M, with out, and PReLU, for which PyTorch has none, fresh
+    in place      every function forward, float32, 1M; leaky_relu also 16M
+    first, kept   leaky_relu forward, float32, results of 64 and 256 MB in memory that was never used before: one call,
+                  and eight whose results are all kept
 
-holds the ISA equal on all sides; with PYLEAKY_ISA the names of the files tell it.  cpu-<ISA>.txt is the summary of one
-run, of a part only where functions or dtypes were chosen.
+The options for functions, sizes and so on leave out from that; with --all they leave out from every combination there
+is, which takes hours.  A run of all the default goes to bench/results, a part to build/bench:
+
+    python bench/run.py --all --function prelu --dtype float16 --size 4K 1M --mode fresh "in place"
+
+The arrays hold standard normal numbers, the same for all.  Every library is set to the same number of threads; NumPy
+has one, and JAX, which cannot be told, either one or what it likes.  A fresh result is what the library returns: an
+array, a tensor, and with ONNX Runtime a value that has not been copied to NumPy.  np.negative and the copy, by
+np.copyto and Tensor.copy_, are yardsticks: the cheapest ufunc, and the roofline, the rate at which the same memory
+can be moved.
+
+    python bench/run.py --isa avx2
+
+holds pyleaky, NumPy, Numba, JAX and PyTorch to that ISA; NumExpr and ONNX Runtime cannot be held.
 """
 
-import contextlib
-import functools
 import itertools
 import os
-from dataclasses import dataclass
+import sys
 
 import numpy as np
-from _measure import (
-    OURS,
+from _functions import DTYPES, FUNCTIONS, HALF, K, M
+from _measure import check, environment, interleave, parse, select, settle, size_argument
+from _peers import (
+    DIRECTIONS,
+    FIRST,
+    FRESH,
+    IN_PLACE,
+    KEPT,
+    MODES,
     OUT,
-    Contender,
-    base,
-    check,
-    environment,
-    figure,
-    figures_table,
-    interleave,
-    parse,
-    plot,
-    ratio_text,
-    select,
-    size_text,
-    table,
-    times_table,
-    write_json,
+    Job,
+    agree,
+    contenders,
+    modules,
+    using,
+    versions,
 )
+from _report import draw, figures, report
+from _results import folder, size_text, write_json
 from tqdm import tqdm
 
 import pyleaky
 
-try:
-    import ml_dtypes
-except ImportError:
-    ml_dtypes = None
+SIZES = tuple(4**k for k in range(14))
+SELECTED = (64, 4 * K, 64 * K, M, 16 * M)
+UNTOUCHED_FROM = 64 * M  # bytes: smaller results find memory that was used before in every library
+SECONDS = 1  # for one job; the largest arrays get fewer rounds for it
+ALL_THREADS = pyleaky.get_num_threads()
+DEFAULT_THREADS = sorted({1, ALL_THREADS})
 
-try:
-    import torch
-except ImportError:
-    torch = None
+LEAKY, OTHERS = ("leaky_relu",), tuple(name for name in FUNCTIONS if name != "leaky_relu")
+SINGLE, REST = ("float32",), tuple(dtype for dtype in DTYPES if dtype != "float32")
+PLAN = (
+    {"function": LEAKY, "dtype": SINGLE, "mode": (FRESH, OUT)},
+    {"function": LEAKY, "dtype": ("float64",), "size": SIZES[:-1], "mode": (FRESH, OUT)},
+    {"function": LEAKY, "dtype": HALF, "size": (64, 4 * K, 64 * K, M, 16 * M), "mode": (FRESH, OUT)},
+    {"function": OTHERS, "dtype": SINGLE, "size": (64, 4 * K, 64 * K, M), "mode": (FRESH, OUT)},
+    {"function": OTHERS, "dtype": SINGLE, "size": (16 * M,), "mode": (OUT,), "direction": ("forward",)},
+    {"function": OTHERS, "dtype": REST, "size": (64 * K, M), "mode": (OUT,)},
+    {"function": ("prelu", "prelu_scalar"), "dtype": REST, "size": (64 * K, M), "mode": (FRESH,)},
+    {"dtype": SINGLE, "size": (M,), "mode": (IN_PLACE,), "direction": ("forward",)},
+    {"function": LEAKY, "dtype": SINGLE, "size": (16 * M,), "mode": (IN_PLACE,), "direction": ("forward",)},
+    {"function": LEAKY, "dtype": SINGLE, "size": (16 * M, 64 * M), "mode": (FIRST, KEPT), "direction": ("forward",)},
+)
+PLOTS = {("leaky_relu", "float32"), ("leaky_relu", "float64"), *((name, "float32") for name in ("elu", "celu", "selu"))}
 
-DTYPES = ("float32", "float64", "float16", *(["bfloat16"] if ml_dtypes else []))
-DIRECTIONS = ("forward", "backward")
-K, M = 1024, 1024**2
-SMALL = 64
-SUMMARY_SIZES = (64 * K, M)
-SECONDS = 5  # for one function, dtype, size and direction; the largest arrays get fewer rounds for it
-
-YARDSTICKS = {
-    "np.negative": "negative(x)",
-    "np.negative" + OUT: "negative(x, out=out)",
-    "np.copyto" + OUT: "copyto(out, x)",
+# What holds the libraries to an ISA; PYLEAKY_ISA comes besides.
+HOLD = {
+    "avx512": {},
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4",
+        "NUMBA_CPU_NAME": "x86-64-v3",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    },
+    "scalar": {
+        "ATEN_CPU_CAPABILITY": "default",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4",
+        "NUMBA_CPU_NAME": "x86-64-v2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2",
+    },
+    "neon": {},
 }
 
 
-# ------------------------------------------------------------------------------------------------------ functions
-
-
-@dataclass(frozen=True)
-class Function:
-    """
-    What is measured of one function; to add one, add one of these to FUNCTIONS.
-
-    forward, backward : pyleaky's arguments and, by label, the peers' statements for the same job.
-    numbers : the names of parameters in NumPy's statements; they are of the arrays' dtype there, because bfloat16 times
-        a Python float is float32.
-    figures : direction, smallest and largest size, against whom, the targets in float32 and in half precision.
-    tolerance : how many units of the last place the peers may be away from pyleaky.
-    """
-
-    forward: tuple
-    backward: tuple
-    numbers: dict
-    figures: tuple
-    sizes: tuple = (SMALL, 4 * K, 64 * K, M, 16 * M)
-    tolerance: int = 8
-
-    def tolerance_in(self, dtype):
-        # NumPy's parameters have an error of their own in half precision.
-        return self.tolerance + 2 * (np.dtype(dtype).itemsize == 2)
-
-
-def exponential(parameter, in_torch, forward, backward, **numbers):
-    """One of the ELU family; `in_torch` is its alpha, scale and input scale for aten::elu."""
-    in_aten = f"tensor_grad, {in_torch}, False, tensor_x"
-    return Function(
-        forward=(f"x{parameter}", forward | {"PyTorch" + OUT: f"torch_elu_out(tensor_x, {in_torch}, out=tensor_out)"}),
-        backward=(
-            f"grad, x{parameter}",
-            backward
-            | {"PyTorch": f"torch_elu_backward({in_aten})"}
-            | {"PyTorch" + OUT: f"torch_elu_backward_out({in_aten}, grad_input=tensor_out)"},
-        ),
-        numbers=numbers,
-        figures=(
-            ("forward", SMALL, SMALL, "PyTorch", None, None),
-            ("forward", 64 * K, M, "PyTorch" + OUT, 3, 3),
-            ("forward", 4 * K, M, "np.where", None, None),
-            ("forward", 4 * K, M, "np.maximum" + OUT, None, None),
-            ("backward", SMALL, SMALL, "PyTorch", None, None),
-            ("backward", 64 * K, M, "PyTorch" + OUT, 2.5, None),
-            ("backward", 4 * K, M, "np.where", None, None),
-        ),
-    )
-
-
-FUNCTIONS = {
-    "leaky_relu": Function(
-        forward=(
-            "x",
-            {
-                "np.where": "where(x > 0, x, slope * x)",
-                "np.maximum": "maximum(x, slope * x)",
-                "PyTorch": "torch_leaky_relu(tensor_x, 0.01)",
-                # For who cares about memory: np.where takes no `out`, so its selection becomes a masked copy.
-                "np.where" + OUT: "greater(x, 0, out=mask); multiply(x, slope, out=out); copyto(out, x, where=mask)",
-                "np.maximum" + OUT: "multiply(x, slope, out=scratch); maximum(x, scratch, out=out)",
-                "PyTorch" + OUT: "torch_leaky_relu_out(tensor_x, 0.01, out=tensor_out)",
-            },
-        ),
-        backward=(
-            "grad, x",
-            {
-                "np.where": "where(x > 0, grad, slope * grad)",
-                "PyTorch": "torch_leaky_relu_backward(tensor_grad, tensor_x, 0.01, False)",
-                "np.where" + OUT: "greater(x, 0, out=mask); multiply(grad, slope, out=out); "
-                "copyto(out, grad, where=mask)",
-                "PyTorch" + OUT: "torch_leaky_relu_backward_out(tensor_grad, tensor_x, 0.01, False, "
-                "grad_input=tensor_out)",
-            },
-        ),
-        numbers={"slope": 0.01},
-        figures=(
-            ("forward", 1, SMALL, "np.negative", 1, None),
-            ("forward", 1, SMALL, "PyTorch", 8, None),
-            ("forward", 1, SMALL, "np.negative" + OUT, 2, None),
-            ("forward", 64 * K, 64 * K, "np.copyto" + OUT, 0.8, None),
-            ("forward", 4 * K, M, "np.where", 10, None),
-            ("forward", 4 * K, M, "np.maximum", 1.5, None),
-            ("forward", 4 * K, M, "np.where" + OUT, None, None),
-            ("forward", 4 * K, M, "np.maximum" + OUT, None, None),
-            ("forward", 4 * M, 16 * M, "np.maximum" + OUT, None, None),
-            ("forward", 4 * M, 16 * M, "np.copyto" + OUT, None, None),
-            ("forward", 4 * K, M, "PyTorch" + OUT, None, 1),
-            ("forward", 4 * M, 16 * M, "PyTorch" + OUT, None, None),
-            ("backward", 1, SMALL, "PyTorch", None, None),
-            ("backward", 4 * K, M, "np.where", None, None),
-            ("backward", 4 * K, M, "PyTorch" + OUT, None, 1),
-            ("backward", 4 * M, 16 * M, "PyTorch" + OUT, None, None),
-        ),
-        sizes=tuple(4**k for k in range(13)),
-        tolerance=0,
-    ),
-    # exp(0) is 1, so only SELU's gradient needs a selection.
-    "elu": exponential(
-        "",
-        "1, 1, 1",
-        {
-            "np.where": "where(x > 0, x, expm1(minimum(x, 0)))",
-            "np.maximum": "maximum(x, 0) + expm1(minimum(x, 0))",
-            "PyTorch": "torch_elu(tensor_x)",
-            "np.maximum" + OUT: "minimum(x, 0, out=out); expm1(out, out=out); "
-            "maximum(x, 0, out=scratch); add(out, scratch, out=out)",
-        },
-        {
-            "np.where": "where(x > 0, grad, grad * exp(minimum(x, 0)))",
-            "np.exp": "grad * exp(minimum(x, 0))",
-            "np.exp" + OUT: "minimum(x, 0, out=out); exp(out, out=out); multiply(out, grad, out=out)",
-        },
-    ),
-    "celu": exponential(
-        ", 1.5",
-        "1.5, 1, 1 / 1.5",
-        {
-            "np.where": "where(x > 0, x, alpha * expm1(minimum(x, 0) / alpha))",
-            "np.maximum": "maximum(x, 0) + alpha * expm1(minimum(x, 0) / alpha)",
-            "PyTorch": "torch_celu(tensor_x, 1.5)",
-            "np.maximum" + OUT: "minimum(x, 0, out=out); divide(out, alpha, out=out); expm1(out, out=out); "
-            "multiply(out, alpha, out=out); maximum(x, 0, out=scratch); add(out, scratch, out=out)",
-        },
-        {
-            "np.where": "where(x > 0, grad, grad * exp(minimum(x, 0) / alpha))",
-            "np.exp": "grad * exp(minimum(x, 0) / alpha)",
-            "np.exp" + OUT: "minimum(x, 0, out=out); divide(out, alpha, out=out); exp(out, out=out); "
-            "multiply(out, grad, out=out)",
-        },
-        alpha=1.5,
-    ),
-    "selu": exponential(
-        "",
-        f"{pyleaky.SELU_ALPHA}, {pyleaky.SELU_SCALE}, 1",
-        {
-            "np.where": "scale * where(x > 0, x, alpha * expm1(minimum(x, 0)))",
-            "np.maximum": "scale * (maximum(x, 0) + alpha * expm1(minimum(x, 0)))",
-            "PyTorch": "torch_selu(tensor_x)",
-            "np.maximum" + OUT: "minimum(x, 0, out=out); expm1(out, out=out); multiply(out, alpha, out=out); "
-            "maximum(x, 0, out=scratch); add(out, scratch, out=out); multiply(out, scale, out=out)",
-        },
-        {
-            "np.where": "scale * where(x > 0, grad, alpha * grad * exp(minimum(x, 0)))",
-            "np.where" + OUT: "minimum(x, 0, out=out); exp(out, out=out); multiply(out, alpha, out=out); "
-            "multiply(out, grad, out=out); greater(x, 0, out=mask); copyto(out, grad, where=mask); "
-            "multiply(out, scale, out=out)",
-        },
-        alpha=pyleaky.SELU_ALPHA,
-        scale=pyleaky.SELU_SCALE,
-    ),
-}
-
-
-# ------------------------------------------------------------------------------------------------------ measuring
-
-
-def contenders(function, direction, size, itemsize):
-    """Those for one direction and size, ours first."""
-    name = function if direction == "forward" else f"{function}_backward"
-    arguments, peers = getattr(FUNCTIONS[function], direction)
-    moved = (2 if direction == "forward" else 3) * size * itemsize
-    yield Contender(OURS, f"{name}({arguments})", moved)
-    yield Contender(OURS + OUT, f"{name}({arguments}, out=out)", moved)
-    for label, statement in peers.items():
-        if torch or base(label) != "PyTorch":
-            yield Contender(label, statement, moved)
-    for label, statement in YARDSTICKS.items():
-        if base(label) == "np.copyto" or (direction == "forward" and size <= SMALL):
-            yield Contender(label, statement, 2 * size * itemsize, yardstick=True)
-
-
-def namespace(function, size, dtype):
-    rng = np.random.default_rng(0)
-    drawn = "float64" if dtype == "float64" else "float32"
-    names = {name: rng.standard_normal(size, drawn).astype(dtype, copy=False) for name in ("x", "grad")}
-    names |= {name: np.empty(size, dtype) for name in ("out", "scratch")}
-    names["mask"] = np.empty(size, bool)
-    names |= {name: np.dtype(dtype).type(value) for name, value in FUNCTIONS[function].numbers.items()}
-    in_numpy = "add copyto divide exp expm1 greater maximum minimum multiply negative where"
-    names |= {name: getattr(np, name) for name in in_numpy.split()}
-    names |= {name: getattr(pyleaky, name) for name in (function, f"{function}_backward")}
-    if torch:
-        aten, functional = torch.ops.aten, torch.nn.functional
-        names |= {f"tensor_{name}": as_tensor(names[name]) for name in ("x", "grad", "out")}
-        names |= {f"torch_{name}": getattr(functional, name) for name in FUNCTIONS}
-        for name in ("leaky_relu", "elu"):
-            names[f"torch_{name}_out"] = getattr(torch._C._nn, name)
-            names[f"torch_{name}_backward"] = getattr(aten, f"{name}_backward").default
-            names[f"torch_{name}_backward_out"] = getattr(aten, f"{name}_backward").grad_input
-    return names
-
-
-def as_tensor(array):
-    """The same memory; torch.from_numpy refuses the bfloat16 of ml_dtypes."""
-    if array.dtype != "bfloat16":
-        return torch.from_numpy(array)
-    return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-
-
-def as_array(tensor):
-    if tensor.dtype != torch.bfloat16:
-        return tensor.numpy()
-    return tensor.view(torch.int16).numpy().view("bfloat16")
-
-
-def agree(ours, theirs, tolerance):
-    """
-    Whether two results, arrays or tensors, are of one dtype and at most `tolerance` units of the last place apart.
-
-    A rectifier is one product, so its peers give our bits.  Where there is an exponential the peers round up to five
-    times, and were seen up to 2.5 units away; that leaves room, for what has to be told apart is different functions.
-    """
-    if torch and isinstance(theirs, torch.Tensor):
-        theirs = as_array(theirs)
-    if ours.dtype != theirs.dtype:
+def is_possible(job):
+    size = job.size * np.dtype(job.dtype).itemsize
+    if 16 * size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         return False
-    unit, least = (np.spacing(ours.dtype.type(value)) for value in (1, 0))
-    wide = np.promote_types(ours.dtype, np.float32)
-    ours, theirs, unit, least = (value.astype(wide, copy=False) for value in (ours, theirs, unit, least))
-    return bool((np.abs(ours - theirs) <= tolerance * (unit * np.abs(ours) + least)).all())
+    if job.entry.channels and job.size % job.entry.channels:
+        return False
+    if job.has_out and job.has_sum:  # two results
+        return False
+    return job.mode not in (FIRST, KEPT) or size >= UNTOUCHED_FROM
 
 
-def measure(function, dtype, sizes, rounds, target):
-    groups = [
-        (size, direction, list(contenders(function, direction, size, np.dtype(dtype).itemsize)))
-        for size in sizes
-        for direction in DIRECTIONS
-    ]
-    same = functools.partial(agree, tolerance=FUNCTIONS[function].tolerance_in(dtype))
-    rows = []
-    total = rounds * sum(len(group) for *_, group in groups)
-    with tqdm(total=total, desc=f"{function}, {dtype}", unit="timing") as bar:
-        for size, direction, group in groups:
-            bar.set_postfix_str(f"{direction}, {size_text(size)}")
-            names = namespace(function, size, dtype)
-            check(group, names, same, f"{function}, {direction}, {dtype}, size {size}")
-            about = {"function": function, "direction": direction, "size": size, "dtype": dtype}
-            timed = interleave(group, names, rounds, target, tick=bar.update, seconds=SECONDS)
-            rows += [about | row for row in timed]
-    return rows
+def jobs(parts, everything):
+    """Each job once, and those with equal arrays in turn."""
+    found = {}
+    for part in parts:
+        for values in itertools.product(*(everything | part).values()):
+            job = Job(**dict(zip(everything, values, strict=True)))
+            if is_possible(job):
+                found[job] = None
+    return sorted(found, key=lambda job: (DTYPES.index(job.dtype), job.size))
 
 
-# ------------------------------------------------------------------------------------------------------- reporting
-
-
-def figures(rows, function, dtype):
-    reached = []
-    for direction, low, high, label, single, half in FUNCTIONS[function].figures:
-        out = OUT if label.endswith(OUT) else ""
-        sides = [{"direction": direction, "contender": each} for each in (OURS + out, label)]
-        span = size_text(low) if low == high else f"{size_text(low)} to {size_text(high)}"
-        text = f"{direction}, {span}{', with out' if out else ''}: than {base(label)}"
-        target = {"float32": single, "float16": half, "bfloat16": half}.get(dtype)
-        reached.append(figure(text, target, rows, *sides, range(low, high + 1)))
-    return reached
-
-
-def summary(rows):
-    """
-    A line for each function, direction and dtype: ns per element, and how many times as fast as the peers that is.
-
-    All with `out`, but for NumPy, whose fastest statement counts: a fresh np.where beats the masked copy.
-    """
-    columns = [f"{size_text(size)}: {text}" for size in SUMMARY_SIZES for text in ("ns/element", "PyTorch", "NumPy")]
-    lines = []
-    for about in dict.fromkeys((row["function"], row["direction"], row["dtype"]) for row in rows):
-        group = select(rows, **dict(zip(("function", "direction", "dtype"), about, strict=True)))
-        line = list(about)
-        for size in SUMMARY_SIZES:
-            medians = {row["contender"]: row["median_ns"] for row in select(group, size=size)}
-            ours, in_torch = (medians.get(label + OUT) for label in (OURS, "PyTorch"))
-            idioms = [label for label in medians if label.startswith("np.") and label not in YARDSTICKS]
-            in_numpy = min((medians[label] for label in idioms), default=None)
-            line.append(f"{ours / size:.3f}" if ours else "-")
-            line += [ratio_text(theirs / ours) if theirs else "-" for theirs in (in_torch, in_numpy)]
-        lines.append(line)
-    return table(["function", "direction", "dtype", *columns], lines, left=3)
+def measure(job, rounds, target):
+    group, names = contenders(job)
+    with using(job.threads):
+        about = {name: getattr(job, name) for name in ("function", "direction", "dtype", "size", "mode", "threads")}
+        if job.mode not in (FIRST, KEPT):
+            check(group, names, lambda *results: agree(*results, job.entry.tolerance_in(job.dtype)), about)
+        return [about | row for row in interleave(group, names, rounds, target, seconds=SECONDS, rest=settle)]
 
 
 def numpy_isa():
@@ -353,65 +132,77 @@ def numpy_isa():
     return chosen["exp"]["ff"]["current"] if chosen else "baseline"
 
 
-def describe(about):
-    """The machine and the libraries, each with the ISA it runs on."""
-    isas = {"pyleaky": "isa", "numpy": "numpy_isa", "torch": "torch_isa"}
-    libraries = [f"{name} {about[name]} ({about[isa]})" for name, isa in isas.items() if about[name]]
-    return " · ".join(["one thread", about["cpu"], *libraries, about["date"][:10]])
+def hold(isa):
+    """Start again with every library held to one ISA."""
+    if isa and os.environ.get("PYLEAKY_ISA") != isa:
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | HOLD[isa] | {"PYLEAKY_ISA": isa})
 
 
 def main():
     options = parse(
         __doc__,
-        choices={"function": tuple(FUNCTIONS), "dtype": DTYPES},
-        min_size=SMALL,
-        max_size=16 * M,
-        quick_max_size=M,
-        rounds=51,
-        quick_rounds=5,
+        choices={"function": tuple(FUNCTIONS), "dtype": DTYPES, "direction": DIRECTIONS, "mode": MODES},
+        min_size=1,
+        max_size=SIZES[-1],
+        quick_max_size=64 * K,
+        rounds=15,
+        quick_rounds=2,
+        more={
+            "--size": {"nargs": "+", "type": size_argument, "help": "default all"},
+            "--threads": {
+                "nargs": "+",
+                "type": int,
+                "choices": range(1, ALL_THREADS + 1),
+                "default": DEFAULT_THREADS,
+                "help": f"default 1 and {ALL_THREADS}",
+            },
+            "--isa": {"choices": tuple(HOLD), "help": "hold every library that can be to this one"},
+            "--all": {"action": "store_true", "help": "every combination instead of the plan: hours"},
+            "--plots": {"action": "store_true", "help": "of every function and dtype"},
+        },
     )
-    target = 0.5e6 if options.quick else 2e6
+    hold(options.isa)
+    everything = {
+        "dtype": DTYPES,
+        "size": options.size if options.all and options.size else SIZES,
+        "function": tuple(FUNCTIONS),
+        "direction": DIRECTIONS,
+        "mode": MODES,
+        "threads": options.threads,
+    }
+    planned = jobs([{}] if options.all else PLAN, everything)
+    wanted = {name: getattr(options, name) or values for name, values in everything.items()}
+    todo = [job for job in planned if all(getattr(job, name) in values for name, values in wanted.items())]
+    todo = [job for job in todo if job.size <= options.max_size]
+    if not todo:
+        raise SystemExit("the options leave nothing of the plan; with --all they leave out from every combination")
+    is_default = todo == planned and options.threads == DEFAULT_THREADS and not options.all
+    path = folder(options, complete=is_default)
+
+    torch = modules(("torch",))
     about = environment(
-        threads=1,
-        numpy_isa=numpy_isa(),
-        torch=torch and torch.__version__,
-        torch_isa=torch and torch.backends.cpu.get_cpu_capability(),
+        numpy_isa=numpy_isa(), **versions(), torch_isa=torch and torch[0].backends.cpu.get_cpu_capability()
     )
+    target = 0.1e6 if options.quick else 2e6
+    rows = []
+    weights = [1 + job.size / M for job in todo]  # large arrays take longer
+    with tqdm(total=sum(weights), bar_format="{percentage:3.0f}% {bar} {elapsed}, {remaining} left{postfix}") as bar:
+        for job, weight in zip(todo, weights, strict=True):
+            bar.set_postfix_str(f"{job.function}, {job.direction}, {job.dtype}, {size_text(job.size)}, {job.mode}")
+            rows += measure(job, options.rounds, target)
+            bar.update(weight)
+
+    reached = figures(rows)
     forced = f"-{about['isa']}" if os.environ.get("PYLEAKY_ISA") else ""
-    options.out.mkdir(parents=True, exist_ok=True)
-    if torch:
-        torch.set_num_threads(1)
-
-    every_row = []
-    for function, dtype in itertools.product(options.function, options.dtype):
-        sizes = [size for size in FUNCTIONS[function].sizes if size <= options.max_size]
-        with torch.inference_mode() if torch else contextlib.nullcontext():
-            rows = measure(function, dtype, sizes, options.rounds, target)
-        every_row += rows
-        reached = figures(rows, function, dtype)
-        title = f"{function}, {dtype} · {describe(about)}"
-        print(title)
-        panels = []
-        for direction, with_out in itertools.product(DIRECTIONS, (False, True)):
-            group = [row for row in select(rows, direction=direction) if row["contender"].endswith(OUT) == with_out]
-            heading = f"{direction}, {'result stored in out' if with_out else 'fresh result'}"
-            print(f"\n{heading} (in brackets: time relative to pyleaky's)\n{times_table(group)}")
-            panels.append((heading, group))
-        print(f"\n{figures_table(reached)}")
-
-        stem = options.out / f"cpu-{function}-{dtype}{forced}"
-        settings = {"rounds": options.rounds, "seconds": SECONDS, "nanoseconds_per_timing": target}
-        settings["quick"] = options.quick
-        write_json(stem.with_suffix(".json"), {"environment": about, "settings": settings, "figures": reached}, rows)
-        kinds = ("throughput", "speed-up")
-        plot(stem.with_suffix(".png"), title, [[(*panel, kind) for panel in panels] for kind in kinds])
-        print(f"\nwritten: {stem}.json and .png\n")
-
-    heading = "ns per element with out given, times as fast as PyTorch with out, times as fast as NumPy's fastest idiom"
-    text = f"{heading}\n{describe(about)}\n\n{summary(every_row)}\n"
-    path = options.out / f"cpu-{about['isa']}.txt"
-    path.write_text(text, encoding="utf-8")
-    print(f"{text}\nwritten: {path}")
+    stem = f"cpu-{about['isa']}"
+    settings = {"rounds": options.rounds, "seconds": SECONDS, "nanoseconds_per_timing": target, "quick": options.quick}
+    write_json(path / f"{stem}.json", {"environment": about, "settings": settings}, reached, rows)
+    text = report(about, rows, reached)
+    (path / f"{stem}.md").write_text(text, encoding="utf-8")
+    for function, dtype in dict.fromkeys((row["function"], row["dtype"]) for row in rows):
+        if options.plots or ((function, dtype) in PLOTS and not forced):
+            draw(path / f"cpu-{function}-{dtype}{forced}.png", about, select(rows, function=function, dtype=dtype))
+    print(f"{text}\nwritten to {path}")
 
 
 if __name__ == "__main__":
