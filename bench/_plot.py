@@ -59,7 +59,7 @@ def plot(path, title, panels):
             styles[peer] = {"color": next(plain), "linewidth": 1.4, "marker": "o"}
 
     image = Figure(figsize=(4.6 * len(panels[0]), 3.4 * len(panels)), layout="constrained")
-    image.suptitle(textwrap.fill(title, 130))
+    image.suptitle("\n".join(textwrap.fill(line, 130) for line in title.splitlines()))
     grid = image.subplots(len(panels), len(panels[0]), squeeze=False, sharey="row")
     for axes_line, line in zip(grid, panels, strict=True):
         for axes, (heading, rows, draw) in zip(axes_line, line, strict=True):

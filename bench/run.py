@@ -62,6 +62,7 @@ DEFAULT_THREADS = sorted({1, ALL_THREADS})
 
 LEAKY, OTHERS = ("leaky_relu",), tuple(name for name in FUNCTIONS if name != "leaky_relu")
 SINGLE, REST = ("float32",), tuple(dtype for dtype in DTYPES if dtype != "float32")
+# What a part does not name, it measures in full.
 PLAN = (
     {"function": LEAKY, "dtype": SINGLE, "mode": (FRESH, OUT)},
     {"function": LEAKY, "dtype": ("float64",), "size": SIZES[:-1], "mode": (FRESH, OUT)},
@@ -83,12 +84,14 @@ HOLD = {
         "ATEN_CPU_CAPABILITY": "avx2",
         "NPY_DISABLE_CPU_FEATURES": "X86_V4",
         "NUMBA_CPU_NAME": "x86-64-v3",
+        "NUMBA_CPU_FEATURES": "",
         "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
     },
     "scalar": {
         "ATEN_CPU_CAPABILITY": "default",
         "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4",
         "NUMBA_CPU_NAME": "x86-64-v2",
+        "NUMBA_CPU_FEATURES": "",
         "XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2",
     },
     "neon": {},
