@@ -28,7 +28,7 @@ def throughput(axes, rows, styles):
 def speed_up(axes, rows, styles):
     ours = fastest(rows, peer=OURS)
     sizes = [size for size in sorted(ours) if size >= 4096]
-    sizes = sizes[:: -(-len(sizes) // 5)]
+    sizes = sizes[:: max(1, -(-len(sizes) // 5))]
     peers = [peer for peer in dict.fromkeys(row["peer"] for row in select(rows, yardstick=False)) if peer != OURS]
     width = 0.8 / max(1, len(peers))
     for k, peer in enumerate(peers):

@@ -9,7 +9,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from libc.math cimport isinf
 from libc.stddef cimport ptrdiff_t
 
-from pyleaky._core cimport RECYCLE_FROM, dtype_of, empty, run, run_number
+from pyleaky._core cimport RECYCLE_FROM, dtype_of, empty, is_long, run, run_number
 
 import sys
 
@@ -39,10 +39,6 @@ cnp.import_array()
 # Klambauer et al. 2017: the pair that keeps mean 0 and variance 1 from layer to layer.
 SELU_SCALE = 1.0507009873554804934193349852946
 SELU_ALPHA = 1.6732632423543772848170429916717
-
-# Releasing the GIL costs some 50 ns, which calls below this many elements do not win back.
-cdef enum:
-    RELEASE_GIL_FROM = 16384
 
 
 # ---------------------------------------------------------------------------------------------------- short path
@@ -135,7 +131,7 @@ cdef object _short(int row, object first, object second, object out, object numb
         steps[k] = size
     if number is NO_NUMBER:
         args[inputs] = <char *>cnp.PyArray_DATA(y)
-        if n < RELEASE_GIL_FROM:
+        if not is_long(row, dtype, n):
             run(row, dtype, args, n, steps)
         else:
             with nogil:
@@ -143,7 +139,7 @@ cdef object _short(int row, object first, object second, object out, object numb
     else:
         parameter = PyFloat_AS_DOUBLE(number)
         args[inputs + 1] = <char *>cnp.PyArray_DATA(y)
-        if n < RELEASE_GIL_FROM:
+        if not is_long(row, dtype, n):
             run_number(row, dtype, args, n, steps, parameter)
         else:
             with nogil:

@@ -46,32 +46,26 @@ static inline environment enter(void)
 static inline void leave(environment caller) { fesetenv(&caller); }
 #endif
 
-/* ---- threads
- *
- * What one element costs, roughly, in picoseconds (one thread, AVX-512 on an AMD EPYC, family 25 model 17, in cache), from
- * which cost on a call is shared, and how much of it is one chunk.  Waking a sleeping thread takes some 20 us there.
- * Chunks are short, so that a thread that loses its core holds up little. */
-enum { SHARE_FROM = 40 * 1000 * 1000, CHUNK = 5 * 1000 * 1000, MOST_CHUNKS = 4000, MULTIPLE = 1024 };
-static const ptrdiff_t rectifier[LEAKY_DTYPES] = {100, 140, 100, 200}, exponential[LEAKY_DTYPES] = {650, 700, 550, 2000};
+/* ---- threads */
 
-static ptrdiff_t picoseconds(const struct leaky_entry *entry)
+enum { FEWEST_SHARED = 16384, MULTIPLE = 1024 }; /* elements: of a call that is shared at all; what a chunk is a multiple of */
+
+/* What so many elements cost, roughly, in nanoseconds: one thread, AVX-512 on an AMD EPYC, family 25 model 17, in cache. */
+int64_t leaky_cost(const struct leaky_entry *entry, ptrdiff_t n)
 {
-    return (leaky_is_exponential(entry->row) ? exponential : rectifier)[entry->dtype];
+    static const double rectifier[LEAKY_DTYPES] = {0.1, 0.14, 0.1, 0.2}, exponential[LEAKY_DTYPES] = {0.65, 0.7, 0.55, 2};
+    return (int64_t)((double)n * (leaky_is_exponential(entry->row) ? exponential : rectifier)[entry->dtype]);
 }
 
 static int threads_for(const struct leaky_entry *entry, ptrdiff_t n)
 {
-    if (n < SHARE_FROM / exponential[LEAKY_F64])
-        return 1;
-    return n < SHARE_FROM / picoseconds(entry) ? 1 : leaky_get_threads();
+    return n < FEWEST_SHARED ? 1 : leaky_threads_for(leaky_cost(entry, n));
 }
 
-static ptrdiff_t chunk_length(const struct leaky_entry *entry, ptrdiff_t n)
+static ptrdiff_t chunk_length(const struct leaky_entry *entry, ptrdiff_t n, int threads)
 {
-    ptrdiff_t length = CHUNK / picoseconds(entry);
-    if (length < n / MOST_CHUNKS)
-        length = n / MOST_CHUNKS;
-    return length + MULTIPLE - length % MULTIPLE;
+    const ptrdiff_t chunks = leaky_chunks_for(leaky_cost(entry, n), threads), length = (n + chunks - 1) / chunks;
+    return (length + MULTIPLE - 1) / MULTIPLE * MULTIPLE;
 }
 
 struct layout {
@@ -120,9 +114,9 @@ static void run_chunk(void *context, ptrdiff_t chunk, int member)
     leave(caller);
 }
 
-/* A result from this size on is written around the caches, unless it is an input: 20 to 30 % faster from 32 MiB on and no
- * slower at 16 MiB, on a machine whose last cache has 32 MiB. */
-#define STREAM_FROM ((ptrdiff_t)16 << 20)
+/* A result from this size on is written around the caches, unless it is an input.  On a machine whose last cache has 32 MiB
+ * two threads take at 16, 24, 32, 64 MiB 0.61, 0.97, 1.26, 2.6 ms so, and 0.42, 0.99, 1.4, 3.6 ms through the caches. */
+#define STREAM_FROM ((ptrdiff_t)32 << 20)
 
 static struct leaky_hints hints_for(const struct leaky_entry *entry, char **args, ptrdiff_t n)
 {
@@ -134,30 +128,35 @@ static struct leaky_hints hints_for(const struct leaky_entry *entry, char **args
     return hints;
 }
 
+static void share(const struct leaky_entry *entry, char **args, int dims, const struct leaky_axis *axes, ptrdiff_t n, int threads)
+{
+    struct layout layout = {.kernel = leaky_kernel_in_use(entry), .hints = hints_for(entry, args, n), .args = args, .axes = axes,
+                            .operands = leaky_rows[entry->row].inputs + 1, .dims = dims, .n = n,
+                            .length = threads == 1 ? n : chunk_length(entry, n, threads)};
+    leaky_parallel(run_chunk, &layout, (n + layout.length - 1) / layout.length, threads);
+}
+
 void leaky_run_layout(char **args, int dims, const struct leaky_axis *axes, const struct leaky_entry *entry)
 {
-    struct layout layout = {.kernel = leaky_kernel_in_use(entry), .args = args, .axes = axes, .dims = dims, .n = 1,
-                            .operands = leaky_rows[entry->row].inputs + 1};
+    ptrdiff_t n = 1;
     for (int d = 0; d < dims; d++)
-        layout.n *= axes[d].size;
-    layout.hints = hints_for(entry, args, layout.n);
-    const int threads = threads_for(entry, layout.n);
-    layout.length = threads == 1 ? layout.n : chunk_length(entry, layout.n);
-    if (layout.n > 0)
-        leaky_parallel(run_chunk, &layout, (layout.n + layout.length - 1) / layout.length, threads);
+        n *= axes[d].size;
+    if (n > 0)
+        share(entry, args, dims, axes, n, threads_for(entry, n));
 }
 
 /* One axis, mostly a short one; in the environment that the caller has entered. */
 static void run_stretch(const struct leaky_entry *entry, char **args, ptrdiff_t n, const ptrdiff_t *steps)
 {
-    if (threads_for(entry, n) == 1 || leaky_depends_on_order(entry, args, n, steps)) {
+    const int threads = threads_for(entry, n);
+    if (threads == 1 || leaky_depends_on_order(entry, args, n, steps)) {
         struct leaky_hints hints = hints_for(entry, args, n);
         leaky_kernel_in_use(entry)(args, &n, steps, &hints);
         return;
     }
     struct leaky_axis axis = {.size = n};
     memcpy(axis.steps, steps, (size_t)(leaky_rows[entry->row].inputs + 1) * sizeof *steps);
-    leaky_run_layout(args, 1, &axis, entry);
+    share(entry, args, 1, &axis, n, threads);
 }
 
 /* Below enter(), where the volatile read keeps it. */

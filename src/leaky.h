@@ -4,6 +4,7 @@
 #define LEAKY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "activations.h"
 
@@ -63,6 +64,8 @@ leaky_kernel *leaky_kernel_in_use(const struct leaky_entry *entry);
 enum { LEAKY_MAX_THREADS = 256 };
 typedef void leaky_chunk(void *context, ptrdiff_t chunk, int member);
 void leaky_parallel(leaky_chunk *chunk, void *context, ptrdiff_t chunks, int threads);
+int leaky_threads_for(int64_t alone); /* how many a call is worth that takes so many nanoseconds on one */
+ptrdiff_t leaky_chunks_for(int64_t alone, int threads);
 int leaky_get_threads(void);         /* for the calling thread */
 int leaky_limit_threads(int count);  /* for the calling thread, 0 lifts it; returns the limit before */
 void leaky_set_threads(int count);   /* for all; what is too many finishes */
@@ -102,6 +105,7 @@ struct leaky_axis {
  * there is ignored.  leaky_run_layout goes through several axes, best with the shortest steps in the first one; there no
  * operand may overlap the output without being it.  All of them share long calls among threads. */
 leaky_kernel leaky_run;
+int64_t leaky_cost(const struct leaky_entry *entry, ptrdiff_t n); /* nanoseconds on one thread, roughly */
 void leaky_round_number(double number, enum leaky_dtype dtype, void *rounded); /* to a double or a float */
 void leaky_run_layout(char **args, int dims, const struct leaky_axis *axes, const struct leaky_entry *entry);
 void leaky_run_number(char **args, ptrdiff_t n, ptrdiff_t *steps, enum leaky_row row, enum leaky_dtype dtype,

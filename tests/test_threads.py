@@ -287,3 +287,16 @@ pyleaky.elu(x)
 print("bye")
 """
     assert run(code)[0] == "bye"
+
+
+def test_workers_stay_within_the_callers_affinity():
+    code = """
+import os, numpy as np
+pyleaky.set_num_threads(3)
+before = os.sched_getaffinity(0)
+for n in (70_000,) * 30 + (1_000_000,) * 3:
+    pyleaky.leaky_relu(np.ones(n, np.float32))
+workers = [int(task) for task in os.listdir("/proc/self/task") if int(task) != os.getpid()]
+print(len(workers), os.sched_getaffinity(0) == before, all(os.sched_getaffinity(task) <= before for task in workers))
+"""
+    assert run(code, OPENBLAS_NUM_THREADS="1")[0] == "2 True True"
