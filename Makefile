@@ -76,6 +76,8 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/run.py $(BENCH)
 	$(BIN)/python bench/contention.py
 	$(BIN)/python bench/memory.py
+	$(BIN)/python bench/callers.py
+	$(BIN)/python bench/fused.py
 
 # ---- a wheel built from the sdist and made portable
 wheel: $(BIN)/python

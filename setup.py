@@ -1,4 +1,4 @@
-"""Builds the three extensions; everything that is only metadata is in pyproject.toml.
+"""Builds the extensions; everything that is only metadata is in pyproject.toml.
 
 One flag list serves all sources, at the baseline of the ABI: src/kernels.c raises the ISA by itself.  The
 typed-memoryview layer (kernels.pyx, .pxd, .pyi) is written here from its templates, once per row of src/activations.h.
@@ -26,7 +26,7 @@ if int(np.__version__.split(".")[0]) < 2:
     sys.exit(f"pyleaky needs NumPy >= 2.0 to be built, found NumPy {np.__version__}")
 
 HERE = Path(__file__).parent
-SOURCES = [f"src/{name}.c" for name in ("kernels", "dispatch", "driver", "threads", "limits", "memory")]
+SOURCES = [f"src/{name}.c" for name in ("kernels", "dispatch", "driver", "fused", "threads", "limits", "memory")]
 MSVC = os.name == "nt"
 FLAGS = [] if MSVC else ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
 THREADS = [] if MSVC else ["-pthread"]
@@ -108,7 +108,7 @@ def extension(name, sources):
 write_kernels()
 setup(
     ext_modules=cythonize(
-        [extension("_core", SOURCES), extension("_functions", []), extension("kernels", [])],
+        [extension("_core", SOURCES), *(extension(name, []) for name in ("_functions", "_fused", "kernels"))],
         build_dir="build",
         compiler_directives={"language_level": 3},
     ),

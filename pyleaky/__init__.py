@@ -37,7 +37,9 @@ from ._functions import (
     selu,
     selu_backward,
     selu_double_backward,
+    unpack_mask,
 )
+from ._fused import dropout, dropout_backward, rrelu, rrelu_backward
 
 __all__ = [
     "SELU_ALPHA",
@@ -47,6 +49,8 @@ __all__ = [
     "celu_backward",
     "celu_double_backward",
     "clear_cache",
+    "dropout",
+    "dropout_backward",
     "elu",
     "elu_backward",
     "elu_double_backward",
@@ -58,10 +62,13 @@ __all__ = [
     "prelu_backward",
     "relu",
     "relu_backward",
+    "rrelu",
+    "rrelu_backward",
     "selu",
     "selu_backward",
     "selu_double_backward",
     "set_cache_limit",
     "set_num_threads",
     "show_config",
+    "unpack_mask",
 ]

@@ -3,6 +3,7 @@
 # named here, so that a .pxd of the wheel can be compiled without the sources.
 cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport uint64_t
 
 # From how many bytes on a result is made of recycled memory.
 cdef enum:
@@ -14,4 +15,13 @@ cdef cnp.ndarray empty(int ndim, cnp.npy_intp *shape, int typenum, bint fortran,
 # Whether a call is worth releasing the GIL for.
 cdef bint is_long(int row, int dtype, ptrdiff_t n) noexcept nogil
 cdef void run(int row, int dtype, char **args, ptrdiff_t n, const ptrdiff_t *steps) noexcept nogil
+# The same with a parameter that has `channels` elements, each for `inner` contiguous ones of the arrays, `outer` times.
+cdef void run_channels(int row, int dtype, char **args, ptrdiff_t outer, ptrdiff_t channels,
+                       ptrdiff_t inner) noexcept nogil
 cdef void run_number(int row, int dtype, char **args, ptrdiff_t n, ptrdiff_t *steps, double number) noexcept nogil
+# The kernels of src/fused.inc, by number (leaky_masked_kernel, leaky_random_kernel in leaky.h), on contiguous arrays.
+cdef void run_masked(int kernel, int dtype, const char *values, char *out, unsigned char *mask, ptrdiff_t n,
+                     double slope) noexcept nogil
+cdef void run_random(int kernel, int dtype, const char *first, const char *second, char *out, int dims,
+                     const ptrdiff_t *shape, const uint64_t *strides, uint64_t seed, uint64_t start, double a,
+                     double b) noexcept nogil

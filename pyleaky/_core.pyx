@@ -7,6 +7,8 @@ cimport numpy as cnp
 from cpython.mem cimport PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF, PyObject
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport uint64_t
 from libc.string cimport strcat, strcpy, strlen
 
 import operator
@@ -69,6 +71,15 @@ cdef extern from "leaky.h":
     void leaky_memory_set_limit(size_t) nogil
     leaky_memory_info get_memory_info "leaky_memory_info"() nogil
     long long leaky_cost(const leaky_entry *, ptrdiff_t) nogil
+    struct leaky_random:
+        const char *in_ "in"[2]
+        char *out
+        uint64_t seed, start, stream
+        double p, lower, upper
+    void leaky_run_masked(int, leaky_dtype, const char *, char *, unsigned char *, ptrdiff_t, double) nogil
+    void leaky_run_random(int, leaky_dtype, const leaky_random *, int, const ptrdiff_t *, const uint64_t *) nogil
+    enum:
+        LEAKY_DROPOUT
     void leaky_run(char **, const ptrdiff_t *, const ptrdiff_t *, void *) noexcept nogil
     void leaky_run_number(char **, ptrdiff_t, ptrdiff_t *, leaky_row, leaky_dtype, double) noexcept nogil
 
@@ -126,8 +137,8 @@ cdef int dtype_of(int typenum) noexcept nogil:
     return LEAKY_BF16 if typenum == bfloat16 and typenum != -1 else -1
 
 
-# Releasing the GIL costs some 50 ns where no other thread wants it, and some microseconds where one does: eight threads that
-# call leaky_relu on 16K elements at once, 1.3 us each, got half of one's work done.
+# Releasing the GIL costs some 50 ns where no other thread wants it, and some microseconds where one does: eight
+# threads that call leaky_relu on 16K elements at once, 1.3 us each, got half of one's work done.
 cdef enum:
     RELEASE_GIL_FROM = 10000  # nanoseconds
 
@@ -140,8 +151,47 @@ cdef void run(int row, int dtype, char **args, ptrdiff_t n, const ptrdiff_t *ste
     leaky_run(args, &n, steps, <void *>&leaky_entries[1][row][dtype])
 
 
+cdef void run_channels(int row, int dtype, char **args, ptrdiff_t outer, ptrdiff_t channels,
+                       ptrdiff_t inner) noexcept nogil:
+    cdef leaky_axis axes[3]
+    cdef int inputs = leaky_rows[row].inputs, k, d, dims = 0
+    cdef ptrdiff_t step = 8 if dtype == LEAKY_F64 else 4 if dtype == LEAKY_F32 else 2, size = step
+    cdef ptrdiff_t[3] sizes = [inner, channels, outer]
+    # An axis of one element would come between others that can be gone through as one.
+    for d in range(3):
+        if sizes[d] != 1 or (d == 2 and dims == 0):
+            axes[dims].size = sizes[d]
+            for k in range(inputs + 1):
+                axes[dims].steps[k] = step
+            axes[dims].steps[inputs - 1] = size if d == 1 else 0
+            dims += 1
+            step *= sizes[d]
+    leaky_run_layout(args, dims, axes, &leaky_entries[0][row][dtype])
+
+
 cdef void run_number(int row, int dtype, char **args, ptrdiff_t n, ptrdiff_t *steps, double number) noexcept nogil:
     leaky_run_number(args, n, steps, <leaky_row>row, <leaky_dtype>dtype, number)
+
+
+cdef void run_masked(int kernel, int dtype, const char *values, char *out, unsigned char *mask, ptrdiff_t n,
+                     double slope) noexcept nogil:
+    leaky_run_masked(kernel, <leaky_dtype>dtype, values, out, mask, n, slope)
+
+
+cdef void run_random(int kernel, int dtype, const char *first, const char *second, char *out, int dims,
+                     const ptrdiff_t *shape, const uint64_t *strides, uint64_t seed, uint64_t start, double a,
+                     double b) noexcept nogil:
+    # a and b are dropout's p and nothing, or rrelu's lower and upper.
+    cdef leaky_random call
+    call.in_[0] = first
+    call.in_[1] = second
+    call.out = out
+    call.seed = seed
+    call.start = start
+    call.stream = 0 if kernel == LEAKY_DROPOUT else 1
+    call.p = call.lower = a
+    call.upper = b
+    leaky_run_random(kernel, <leaky_dtype>dtype, &call, dims, shape, strides)
 
 
 # ---------------------------------------------------------------------------------------------- large results

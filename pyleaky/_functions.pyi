@@ -1,13 +1,26 @@
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
 
 from numpy.typing import ArrayLike, DTypeLike
 
 SELU_SCALE: float
 SELU_ALPHA: float
 
-def relu(x: ArrayLike, *, out: Any = None, where: ArrayLike = True, dtype: DTypeLike | None = None) -> Any: ...
+def relu(
+    x: ArrayLike,
+    *,
+    out: Any = None,
+    where: ArrayLike = True,
+    dtype: DTypeLike | None = None,
+    return_mask: bool = False,
+) -> Any: ...
 def relu_backward(
-    grad: ArrayLike, x: ArrayLike | None = None, *, output: ArrayLike | None = None, out: Any = None
+    grad: ArrayLike,
+    x: ArrayLike | None = None,
+    *,
+    output: ArrayLike | None = None,
+    mask: Any = None,
+    out: Any = None,
 ) -> Any: ...
 def leaky_relu(
     x: ArrayLike,
@@ -16,6 +29,7 @@ def leaky_relu(
     out: Any = None,
     where: ArrayLike = True,
     dtype: DTypeLike | None = None,
+    return_mask: bool = False,
 ) -> Any: ...
 def leaky_relu_backward(
     grad: ArrayLike,
@@ -23,8 +37,10 @@ def leaky_relu_backward(
     negative_slope: ArrayLike = 0.01,
     *,
     output: ArrayLike | None = None,
+    mask: Any = None,
     out: Any = None,
 ) -> Any: ...
+def unpack_mask(mask: Any, shape: SupportsIndex | Sequence[SupportsIndex]) -> Any: ...
 def elu(
     x: ArrayLike,
     alpha: ArrayLike = 1.0,

@@ -6,11 +6,14 @@ the arguments, to _gpu.  No formula stands here.  To add a function, copy one of
 """
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
+from cpython.long cimport PyLong_CheckExact
 from libc.math cimport isinf
 from libc.stddef cimport ptrdiff_t
 
-from pyleaky._core cimport RECYCLE_FROM, dtype_of, empty, is_long, run, run_number
+from pyleaky._core cimport RECYCLE_FROM, dtype_of, empty, is_long, run, run_channels, run_masked, run_number
 
+import math
+import operator
 import sys
 
 import numpy as np
@@ -33,6 +36,10 @@ cdef extern from "leaky.h":
         LEAKY_selu
         LEAKY_selu_backward
         LEAKY_selu_backward_from_output
+        LEAKY_RELU_MASKED
+        LEAKY_LEAKY_RELU_MASKED
+        LEAKY_RELU_BACKWARD_MASKED
+        LEAKY_LEAKY_RELU_BACKWARD_MASKED
 
 cnp.import_array()
 
@@ -144,6 +151,56 @@ cdef object _short(int row, object first, object second, object out, object numb
         else:
             with nogil:
                 run_number(row, dtype, args, n, steps, parameter)
+    return y
+
+
+cdef object _short_channels(int row, object first, object second, object weight, object axis, object out):
+    # _short for weights along one axis of arrays in C order.
+    cdef cnp.ndarray a, w, y
+    cdef char *args[4]
+    cdef ptrdiff_t outer = 1, inner = 1
+    cdef int k, along, dtype, inputs = 1
+
+    if not _is_plain(first) or not _is_plain(weight) or not PyLong_CheckExact(axis):
+        return None
+    a = <cnp.ndarray>first
+    w = <cnp.ndarray>weight
+    if not -cnp.PyArray_NDIM(a) <= axis < cnp.PyArray_NDIM(a):
+        return None
+    along = axis % cnp.PyArray_NDIM(a)
+    if (
+        not cnp.PyArray_IS_C_CONTIGUOUS(a)
+        or cnp.PyArray_TYPE(w) != cnp.PyArray_TYPE(a)
+        or cnp.PyArray_NDIM(w) != 1
+        or cnp.PyArray_SIZE(w) != cnp.PyArray_DIM(a, along)
+    ):
+        return None
+    args[0] = <char *>cnp.PyArray_DATA(a)
+    if second is not None:
+        if not _is_twin(second, a):
+            return None
+        args[1] = <char *>cnp.PyArray_DATA(<cnp.ndarray>second)
+        inputs = 2
+    if out is None:
+        y = empty(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a), False, cnp.PyArray_NBYTES(a))
+    elif _is_twin(out, a) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out):
+        y = <cnp.ndarray>out
+        if not _is_apart(a, y) or (second is not None and not _is_apart(<cnp.ndarray>second, y)) or not _is_apart(y, w):
+            return None
+    else:
+        return None
+    for k in range(along):
+        outer *= cnp.PyArray_DIM(a, k)
+    for k in range(along + 1, cnp.PyArray_NDIM(a)):
+        inner *= cnp.PyArray_DIM(a, k)
+    args[inputs] = <char *>cnp.PyArray_DATA(w)
+    args[inputs + 1] = <char *>cnp.PyArray_DATA(y)
+    dtype = dtype_of(cnp.PyArray_TYPE(a))
+    if not is_long(row, dtype, cnp.PyArray_SIZE(a)):
+        run_channels(row, dtype, args, outer, cnp.PyArray_SIZE(w), inner)
+    else:
+        with nogil:
+            run_channels(row, dtype, args, outer, cnp.PyArray_SIZE(w), inner)
     return y
 
 
@@ -329,6 +386,8 @@ def _backward(name, grad, x, output, parameter=None, out=None):
     With output, that is the row NAME_from_output where there is one, and otherwise the same as from x.
     """
     if (x is None) == (output is None):
+        if _has_mask(name):
+            raise TypeError(f"{name} takes exactly one of x, output and mask, got {'none' if x is None else 'several'}")
         raise TypeError(f"{name} takes exactly one of x and output, got {'neither' if x is None else 'both'}")
     argument, given = ("x", x) if output is None else ("output", output)
     if parameter is not None:
@@ -345,6 +404,149 @@ def _backward(name, grad, x, output, parameter=None, out=None):
         operands.append((label, number))
     row = name if output is None or f"{name}_from_output" not in _core.ROWS else f"{name}_from_output"
     return _call(row, operands, out)
+
+
+def _has_mask(name):
+    return name in ("relu_backward", "leaky_relu_backward")
+
+
+def _contiguous(argument, value, dtype=None):
+    """The values of an array in C order, in native and aligned memory, and in the dtype to compute in."""
+    if type(value) not in (np.ndarray, np.memmap):
+        raise TypeError(f"with a mask, {argument} must be a NumPy or CuPy array, got {type(value).__name__}")
+    _check_dtype(argument, value)
+    if dtype is None:
+        dtype = value.dtype.newbyteorder("=") if _core.supports(value.dtype) else np.dtype(np.float64)
+    return np.require(value.astype(dtype, casting="same_kind", copy=False), dtype, ["C", "A"])
+
+
+def _fresh_or(out, given):
+    """Where the kernels may write the result of `given`, in C order: `out` itself where it will do."""
+    if out is None or not _is_twin(out, given) or not cnp.PyArray_IS_C_CONTIGUOUS(out) or not _is_apart(out, given):
+        return empty_like(given)
+    return out if out.flags.writeable else empty_like(given)
+
+
+cdef cnp.ndarray empty_like(cnp.ndarray array):
+    return empty(cnp.PyArray_NDIM(array), cnp.PyArray_DIMS(array), cnp.PyArray_TYPE(array), False,
+                 cnp.PyArray_NBYTES(array))
+
+
+def _check_out(out, shape, dtype):
+    """As a ufunc does, before anything is computed."""
+    if isinstance(out, tuple) and len(out) == 1:
+        (out,) = out
+    if out is None:
+        return None
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an array, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, the result has shape {shape}; they must be equal")
+    if not np.can_cast(dtype, out.dtype, "same_kind"):
+        raise TypeError(f"out has dtype {out.dtype}, to which the result's dtype {dtype} cannot be cast")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    return out
+
+
+def _deliver(result, out, like):
+    """The result, in C order, as the caller wants it: in `out`, as a scalar, or in the memory order of `like`."""
+    if out is not None:
+        if result is not out:
+            with np.errstate(all="ignore"):
+                np.copyto(out, result, casting="same_kind")
+        return out
+    if result.ndim == 0:
+        return result[()]
+    if like.flags.c_contiguous:
+        return result
+    ordered = np.empty_like(like, dtype=result.dtype, subok=False)
+    if ordered.flags.c_contiguous:
+        return result
+    np.copyto(ordered, result)
+    return ordered
+
+
+def _with_mask(int kernel, name, x, slope, out, where, dtype):
+    """The result of relu or leaky_relu and its packed mask."""
+    cdef cnp.ndarray given, y, mask
+    cdef ptrdiff_t n
+    cdef double number = 0
+    cdef int code
+    if where is not True:
+        raise ValueError("where cannot be combined with return_mask=True")
+    if isinstance(out, tuple) and len(out) == 1:
+        (out,) = out
+    back_end = _back_end([("x", x), ("out", out)])
+    if slope is not None:
+        slope = _parameter("negative_slope", slope)
+        if not isinstance(slope, float):
+            raise ValueError(
+                f"negative_slope must be a number with return_mask=True, got an array of shape {_shape(slope)}"
+            )
+        number = slope
+    if back_end is not None:
+        _check_dtype("x", x)
+        return back_end.with_mask(name, x, slope, out, dtype)
+    given = _contiguous("x", x, None if dtype is None else np.dtype(dtype))
+    if not _core.supports(given.dtype):
+        raise TypeError(f"dtype is {given.dtype}, expected one of {', '.join(_core.DTYPES)}")
+    out = _check_out(out, x.shape, given.dtype)
+    n = given.size
+    code = dtype_of(cnp.PyArray_TYPE(given))
+    y = _fresh_or(out, given)
+    mask = np.empty((n + 7) // 8, np.uint8)
+    if n:
+        with nogil:
+            run_masked(kernel, code, <char *>cnp.PyArray_DATA(given), <char *>cnp.PyArray_DATA(y),
+                       <unsigned char *>cnp.PyArray_DATA(mask), n, number)
+    return _deliver(y, out, x), mask
+
+
+def _from_mask(int kernel, name, grad, x, output, given_mask, slope, out):
+    """NAME_backward of a packed mask."""
+    cdef cnp.ndarray given, dx, mask
+    cdef ptrdiff_t n
+    cdef double number = 0
+    cdef int code
+    if x is not None or output is not None:
+        raise TypeError(f"{name} takes exactly one of x, output and mask, got several")
+    back_end = _back_end([("grad", grad), ("mask", given_mask), ("out", out)])
+    if slope is not None:
+        slope = _parameter("negative_slope", slope)
+        if not isinstance(slope, float):
+            raise ValueError(f"with mask, negative_slope must be a number, got an array of shape {_shape(slope)}")
+        number = slope
+    _check_mask(given_mask, grad, np.ndarray if back_end is None else back_end.cupy.ndarray)
+    if back_end is not None:
+        _check_dtype("grad", grad)
+        return back_end.from_mask(name, grad, given_mask, slope, out)
+    given = _contiguous("grad", grad)
+    out = _check_out(out, grad.shape, given.dtype)
+    mask = given_mask
+    n = given.size
+    code = dtype_of(cnp.PyArray_TYPE(given))
+    dx = _fresh_or(out, given)
+    if n:
+        with nogil:
+            run_masked(kernel, code, <char *>cnp.PyArray_DATA(given), <char *>cnp.PyArray_DATA(dx),
+                       <unsigned char *>cnp.PyArray_DATA(mask), n, number)
+    return _deliver(dx, out, grad)
+
+
+def _check_mask(mask, grad, kind):
+    _check_mask_length(mask, kind, math.prod(_shape(grad)), f"grad of shape {_shape(grad)}")
+
+
+def _check_mask_length(mask, kind, n, whose):
+    if not isinstance(mask, kind) or mask.dtype != np.uint8:
+        found = f"{type(mask).__name__} of {mask.dtype}" if hasattr(mask, "dtype") else type(mask).__name__
+        raise TypeError(f"mask must be an array of uint8, as return_mask=True gives it, got {found}")
+    if mask.ndim != 1 or not mask.flags.c_contiguous:
+        raise ValueError(f"mask must be contiguous and have one dimension, got {mask.ndim} dimensions"
+                         + ("" if mask.ndim != 1 else f" and a step of {mask.strides[0]} bytes"))
+    if mask.shape[0] != (n + 7) // 8:
+        raise ValueError(f"mask has {mask.shape[0]} bytes, but {whose} needs {(n + 7) // 8}, a bit per element")
 
 
 def _double_backward(name, gg, grad, x, *parameters):
@@ -388,7 +590,7 @@ def _lay(weight, x, axis):
 
 # ---------------------------------------------------------------------------------------------------- the functions
 
-def relu(x, *, out=None, where=True, dtype=None):
+def relu(x, *, out=None, where=True, dtype=None, return_mask=False):
     """
     Rectified linear unit, element by element.
 
@@ -404,20 +606,29 @@ def relu(x, *, out=None, where=True, dtype=None):
         Where to compute, as in `numpy.exp`.
     dtype : dtype, optional
         The dtype to compute in, as in `numpy.exp`.
+    return_mask : bool, optional
+        Return the packed mask too: all that the backward function needs.  NumPy and CuPy arrays only, and without
+        `where`; `out` may be `x`.
 
     Returns
     -------
-    ndarray or scalar
+    y : ndarray or scalar
         Same shape, memory order and container as `x`; float64 for integers and bool, otherwise the dtype of `x`.
+    mask : ndarray of uint8
+        Only with ``return_mask=True``: one bit per element, set where x > 0, in C order whatever the memory order, the
+        first in the lowest bit: ``np.packbits(x > 0, bitorder="little")``.
 
     Raises
     ------
     TypeError
         If the dtype of `x` is complex, object, a string or a date, or if NumPy and CuPy arrays are mixed.
 
+    ValueError
+        If `return_mask` is combined with `where`, or if `out` has another shape.
+
     See Also
     --------
-    relu_backward, leaky_relu
+    relu_backward, leaky_relu, unpack_mask
 
     Notes
     -----
@@ -433,6 +644,8 @@ def relu(x, *, out=None, where=True, dtype=None):
     >>> pyleaky.relu(np.array([-2.0, 0.0, 3.0]))
     array([0., 0., 3.])
     """
+    if return_mask:
+        return _with_mask(LEAKY_RELU_MASKED, "relu", x, None, out, where, dtype)
     if where is True and dtype is None:
         y = _short(LEAKY_relu, x, None, out, NO_NUMBER)
         if y is not None:
@@ -440,7 +653,7 @@ def relu(x, *, out=None, where=True, dtype=None):
     return _call("relu", [("x", x)], out, where, dtype)
 
 
-def relu_backward(grad, x=None, *, output=None, out=None):
+def relu_backward(grad, x=None, *, output=None, mask=None, out=None):
     """
     Gradient of `relu` with respect to its input.
 
@@ -453,7 +666,9 @@ def relu_backward(grad, x=None, *, output=None, out=None):
     x : array_like
         What `relu` was given; same shape as `grad`.
     output : array_like
-        What `relu` returned, instead of `x`; exactly one of the two is needed.
+        What `relu` returned, instead of `x`; exactly one of `x`, `output` and `mask` is needed.
+    mask : ndarray of uint8
+        The packed mask that `relu` returned, instead of `x`.
     out : ndarray, optional
         Where the result is stored; may be `grad` or `x`.
 
@@ -465,9 +680,9 @@ def relu_backward(grad, x=None, *, output=None, out=None):
     Raises
     ------
     TypeError
-        If neither or both of `x` and `output` are given, or for an unsupported dtype.
+        If not exactly one of `x`, `output` and `mask` is given, if `mask` is not of uint8, or for an unsupported dtype.
     ValueError
-        If the shapes differ.
+        If the shapes differ, or if `mask` is not contiguous or not as long as `grad` needs.
 
     See Also
     --------
@@ -487,6 +702,8 @@ def relu_backward(grad, x=None, *, output=None, out=None):
     >>> pyleaky.relu_backward(np.array([5.0, 5.0, 5.0]), np.array([-2.0, 0.0, 3.0]))
     array([0., 0., 5.])
     """
+    if mask is not None:
+        return _from_mask(LEAKY_RELU_BACKWARD_MASKED, "relu_backward", grad, x, output, mask, None, out)
     if (x is None) != (output is None):
         y = _short(LEAKY_relu_backward, grad, x if output is None else output, out, NO_NUMBER)
         if y is not None:
@@ -494,7 +711,7 @@ def relu_backward(grad, x=None, *, output=None, out=None):
     return _backward("relu_backward", grad, x, output, out=out)
 
 
-def leaky_relu(x, negative_slope=0.01, *, out=None, where=True, dtype=None):
+def leaky_relu(x, negative_slope=0.01, *, out=None, where=True, dtype=None, return_mask=False):
     """
     Leaky rectified linear unit, element by element.
 
@@ -513,11 +730,17 @@ def leaky_relu(x, negative_slope=0.01, *, out=None, where=True, dtype=None):
         Where to compute, as in `numpy.exp`.
     dtype : dtype, optional
         The dtype to compute in, as in `numpy.exp`.
+    return_mask : bool, optional
+        Return the packed mask too: all that the backward function needs.  NumPy and CuPy arrays only, and without
+        `where`; `out` may be `x`, whatever the slope.
 
     Returns
     -------
-    ndarray or scalar
+    y : ndarray or scalar
         Same shape, memory order and container as `x`; float64 for integers and bool, otherwise the dtype of `x`.
+    mask : ndarray of uint8
+        Only with ``return_mask=True``: one bit per element, set where x > 0, in C order whatever the memory order, the
+        first in the lowest bit: ``np.packbits(x > 0, bitorder="little")``.
 
     Raises
     ------
@@ -525,11 +748,12 @@ def leaky_relu(x, negative_slope=0.01, *, out=None, where=True, dtype=None):
         If the dtype of `x` is complex, object, a string or a date, if `negative_slope` is neither a number nor an
         array, or if NumPy and CuPy arrays are mixed.
     ValueError
-        If an array of slopes does not broadcast with `x`.
+        If an array of slopes does not broadcast with `x`; if `return_mask` is combined with `where` or an array of
+        slopes, or if `out` then has another shape.
 
     See Also
     --------
-    leaky_relu_backward, prelu
+    leaky_relu_backward, prelu, unpack_mask
 
     Notes
     -----
@@ -546,7 +770,17 @@ def leaky_relu(x, negative_slope=0.01, *, out=None, where=True, dtype=None):
     >>> import numpy as np, pyleaky
     >>> pyleaky.leaky_relu(np.array([-2.0, 0.0, 3.0]), 0.1)
     array([-0.2,  0. ,  3. ])
+
+    One bit per element is enough for the gradient:
+
+    >>> y, mask = pyleaky.leaky_relu(np.array([-2.0, 0.0, 3.0]), 0.1, return_mask=True)
+    >>> mask
+    array([4], dtype=uint8)
+    >>> pyleaky.leaky_relu_backward(np.ones(3), mask=mask, negative_slope=0.1)
+    array([0.1, 0.1, 1. ])
     """
+    if return_mask:
+        return _with_mask(LEAKY_LEAKY_RELU_MASKED, "leaky_relu", x, negative_slope, out, where, dtype)
     if where is True and dtype is None:
         y = _short(LEAKY_leaky_relu, x, None, out, negative_slope)
         if y is not None:
@@ -554,7 +788,7 @@ def leaky_relu(x, negative_slope=0.01, *, out=None, where=True, dtype=None):
     return _call("leaky_relu", [("x", x), ("negative_slope", negative_slope)], out, where, dtype)
 
 
-def leaky_relu_backward(grad, x=None, negative_slope=0.01, *, output=None, out=None):
+def leaky_relu_backward(grad, x=None, negative_slope=0.01, *, output=None, mask=None, out=None):
     """
     Gradient of `leaky_relu` with respect to its input.
 
@@ -569,8 +803,10 @@ def leaky_relu_backward(grad, x=None, negative_slope=0.01, *, output=None, out=N
     negative_slope : float or array_like, optional
         The slope that `leaky_relu` was given.
     output : array_like
-        What `leaky_relu` returned, instead of `x`; exactly one of the two is needed.  The slope must then be
-        a number and at least 0, so that the output has the sign of `x`.
+        What `leaky_relu` returned, instead of `x`; exactly one of `x`, `output` and `mask` is needed.  The
+        slope must then be a number and at least 0, so that the output has the sign of `x`.
+    mask : ndarray of uint8
+        The packed mask that `leaky_relu` returned, instead of `x`.  The slope must then be a number; any will do.
     out : ndarray, optional
         Where the result is stored; may be `grad` or `x`.
 
@@ -582,10 +818,11 @@ def leaky_relu_backward(grad, x=None, negative_slope=0.01, *, output=None, out=N
     Raises
     ------
     TypeError
-        If neither or both of `x` and `output` are given, if `negative_slope` is neither a number nor an array, or for
-        an unsupported dtype.
+        If not exactly one of `x`, `output` and `mask` is given, if `negative_slope` is neither a number nor an array,
+        if `mask` is not of uint8, or for an unsupported dtype.
     ValueError
-        If the shapes differ, or if `output` is given with a negative, NaN or array slope.
+        If the shapes differ, if `output` is given with a negative, NaN or array slope, if `mask` is given with an
+        array of slopes, or if it is not contiguous or not as long as `grad` needs.
 
     See Also
     --------
@@ -610,6 +847,9 @@ def leaky_relu_backward(grad, x=None, negative_slope=0.01, *, output=None, out=N
     >>> pyleaky.leaky_relu_backward(np.ones(3), output=y, negative_slope=0.1)
     array([0.1, 0.1, 1. ])
     """
+    if mask is not None:
+        return _from_mask(LEAKY_LEAKY_RELU_BACKWARD_MASKED, "leaky_relu_backward", grad, x, output, mask,
+                          negative_slope, out)
     if output is None:
         if x is not None:
             y = _short(LEAKY_leaky_relu_backward, grad, x, out, negative_slope)
@@ -620,6 +860,56 @@ def leaky_relu_backward(grad, x=None, negative_slope=0.01, *, output=None, out=N
         if y is not None:
             return y
     return _backward("leaky_relu_backward", grad, x, output, ("negative_slope", negative_slope), out)
+
+
+def unpack_mask(mask, shape):
+    """
+    Booleans of a packed mask: where x > 0.
+
+    .. math:: b_i = \\lfloor m_{\\lfloor i / 8 \\rfloor} / 2^{i \\bmod 8} \\rfloor \\bmod 2
+
+    Parameters
+    ----------
+    mask : ndarray of uint8
+        What `relu` or `leaky_relu` returned with ``return_mask=True``.
+    shape : int or tuple of ints
+        The shape of x.
+
+    Returns
+    -------
+    ndarray of bool
+        Of that shape, in C order.
+
+    Raises
+    ------
+    TypeError
+        If `mask` is not an array of uint8, or `shape` does not consist of integers.
+    ValueError
+        If `mask` is not as long as the shape needs, or a length is negative.
+
+    See Also
+    --------
+    leaky_relu, numpy.unpackbits
+
+    References
+    ----------
+    pyleaky's own format, which is that of `numpy.packbits` with ``bitorder="little"``.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> y, mask = pyleaky.leaky_relu(np.array([[-2.0, 0.0, 3.0]]), return_mask=True)
+    >>> pyleaky.unpack_mask(mask, y.shape)
+    array([[False, False,  True]])
+    """
+    shape = tuple(map(operator.index, shape)) if np.iterable(shape) else (operator.index(shape),)
+    if any(length < 0 for length in shape):
+        raise ValueError(f"shape must not be negative, got {shape}")
+    back_end = _back_end([("mask", mask)])
+    module = np if back_end is None else back_end.cupy
+    count = math.prod(shape)
+    _check_mask_length(mask, module.ndarray, count, f"shape {shape}")
+    return module.unpackbits(mask, bitorder="little")[:count].astype(bool).reshape(shape)
 
 
 def elu(x, alpha=1.0, *, out=None, where=True, dtype=None):
@@ -1210,8 +1500,11 @@ def prelu(x, weight, *, axis=None, out=None, where=True, dtype=None):
     <BLANKLINE>
             [[-0.5, -0.5, -0.5]]]])
     """
-    if where is True and dtype is None and axis is None:
-        y = _short(LEAKY_leaky_relu, x, None, out, weight) if PyFloat_CheckExact(weight) else None
+    if where is True and dtype is None:
+        if axis is not None:
+            y = _short_channels(LEAKY_leaky_relu, x, None, weight, axis, out)
+        else:
+            y = _short(LEAKY_leaky_relu, x, None, out, weight) if PyFloat_CheckExact(weight) else None
         if y is not None:
             return y
     _back_end([("x", x), ("weight", weight)])

@@ -182,6 +182,195 @@ def sum_weight_grad(grad: Any, x: Any, axes: tuple[int, ...]) -> Any:
     return weight_grad_sum()(grad, x, axis=axes)
 
 
+# ---- what src/fused.inc is on the CPU
+
+PHILOX = """
+typedef unsigned int pyleaky_word;
+typedef unsigned long long pyleaky_long;
+
+/* Philox4x32-10, Salmon et al. 2011 */
+__device__ inline void pyleaky_philox(pyleaky_long seed, pyleaky_word stream, pyleaky_long block, pyleaky_word words[4])
+{
+    pyleaky_word c0 = (pyleaky_word)block, c1 = (pyleaky_word)(block >> 32), c2 = stream, c3 = 0;
+    pyleaky_word k0 = (pyleaky_word)seed, k1 = (pyleaky_word)(seed >> 32);
+    for (int round = 0; round < 10; round++) {
+        const pyleaky_long p0 = 0xd2511f53ull * c0, p1 = 0xcd9e8d57ull * c2;
+        c0 = (pyleaky_word)(p1 >> 32) ^ c1 ^ k0;
+        c1 = (pyleaky_word)p1;
+        c2 = (pyleaky_word)(p0 >> 32) ^ c3 ^ k1;
+        c3 = (pyleaky_word)p0;
+        k0 += 0x9e3779b9u;
+        k1 += 0xbb67ae85u;
+    }
+    words[0] = c0;
+    words[1] = c1;
+    words[2] = c2;
+    words[3] = c3;
+}
+"""
+
+
+def _made(name: str, wide: bool, inputs: str, outputs: str, operation: str, preamble: str = "") -> Any:
+    return cupy.ElementwiseKernel(
+        inputs,
+        outputs,
+        operation,
+        f"pyleaky_{name}",
+        preamble=f"typedef {'double' if wide else 'float'} C;\n{VOCABULARY}{preamble}",
+        options=OPTIONS,
+    )
+
+
+@functools.cache
+def mask_kernel(name: str, wide: bool) -> Any:
+    """A forward row, and one byte of the packed mask, per thread."""
+    row = _core.ROWS[name]
+    number = "float64" if wide else "float32"
+    return _made(
+        f"{name}_with_mask",
+        wide,
+        f"raw T given, int64 count{f', {number} slope' if row.parameters else ''}",
+        "raw T result, raw uint8 mask",
+        f"""
+        unsigned char bits = 0;
+        for (int bit = 0; bit < 8; bit++) {{
+            const long long k = 8 * (long long)i + bit;
+            if (k < count) {{
+                const C x = given[k];
+                result[k] = (T)({row.formula});
+                bits |= (unsigned char)(v_gt(x, 0) << bit);
+            }}
+        }}
+        mask[i] = bits""",
+    )
+
+
+@functools.cache
+def from_mask_kernel(name: str, wide: bool) -> Any:
+    """A backward row with the bits of a mask for the sides of x."""
+    row = _core.ROWS[name]
+    number = "float64" if wide else "float32"
+    return _made(
+        f"{name}_from_mask",
+        wide,
+        f"raw T given, raw uint8 mask{f', {number} slope' if row.parameters else ''}",
+        "raw T result",
+        f"const C grad = given[i], x = mask[i / 8] >> (i % 8) & 1; result[i] = (T)({row.formula})",
+    )
+
+
+@functools.cache
+def random_kernel(name: str, wide: bool) -> Any:
+    """Four elements, those of one block of random numbers, per thread; `first` is the number of the first block."""
+    number = "float64" if wide else "float32"
+    if name == "dropout":
+        inputs, stream = "raw T given_x", 0
+        parameters = f"uint64 threshold, {number} scale"
+        formula = "words[w] < threshold ? (C)0 : x * scale"
+    else:
+        row = _core.ROWS["leaky_relu" + name.removeprefix("rrelu")]
+        inputs, stream = ", ".join(f"raw T given_{argument}" for argument in row.inputs[:-1]), 1
+        parameters = f"{number} lower, {number} upper"
+        formula = row.formula
+    arguments = [declaration.removeprefix("raw T given_") for declaration in inputs.split(", ")]
+    slope = "" if name == "dropout" else "const C slope = lower + (upper - lower) * ((C)(words[w] >> 8) * (C)0x1p-24); "
+    return _made(
+        f"{name}_random",
+        wide,
+        f"{inputs}, int64 count, uint64 seed, uint64 first, int64 skip, {parameters}",
+        "raw T result",
+        f"""
+        pyleaky_word words[4];
+        pyleaky_philox(seed, {stream}, first + i, words);
+        for (int w = 0; w < 4; w++) {{
+            const long long k = 4 * (long long)i + w - skip;
+            if (k >= 0 && k < count) {{
+                const C {", ".join(f"{argument} = given_{argument}[k]" for argument in arguments)};
+                {slope}result[k] = (T)({formula});
+            }}
+        }}""",
+        PHILOX,
+    )
+
+
+def with_mask(name: str, x: Any, slope: float | None, out: Any, dtype: Any) -> Any:
+    """relu or leaky_relu and the packed mask, in C order."""
+    given = _contiguous(x, _compute(dtype or x.dtype))
+    _check_out(out, x, given.dtype)
+    result = cupy.empty(given.shape, given.dtype)
+    mask = cupy.empty((given.size + 7) // 8, np.uint8)
+    wide = given.dtype.itemsize == 8
+    if mask.size:
+        numbers = [] if slope is None else [_number(slope, wide)]
+        mask_kernel(name, wide)(given, given.size, *numbers, result, mask, size=mask.size)
+    return _deliver(result, out, x), mask
+
+
+def from_mask(name: str, grad: Any, mask: Any, slope: float | None, out: Any) -> Any:
+    given = _contiguous(grad, _compute(grad.dtype))
+    _check_out(out, grad, given.dtype)
+    result = cupy.empty(given.shape, given.dtype)
+    wide = given.dtype.itemsize == 8
+    if result.size:
+        numbers = [] if slope is None else [_number(slope, wide)]
+        from_mask_kernel(name, wide)(given, mask, *numbers, result, size=result.size)
+    return _deliver(result, out, grad)
+
+
+def random(name: str, values: list[Any], out: Any, seed: int, start: int, first: float, second: float) -> Any:
+    """dropout, rrelu or rrelu_backward with the CPU's random numbers."""
+    known = [_compute(value.dtype) for value in values]
+    dtype = np.result_type(*known) if known[0] != known[-1] else known[0]
+    given = [_contiguous(value, dtype) for value in values]
+    _check_out(out, values[0], dtype)
+    result = cupy.empty(given[0].shape, dtype)
+    wide = dtype.itemsize == 8
+    skip = start % 4
+    if name == "dropout":
+        parameters = [np.uint64(int(first * 2.0**32)), _number(1 / (1 - first) if first < 1 else 0.0, wide)]
+    else:
+        parameters = [_number(first, wide), _number(second, wide)]
+    if result.size:
+        arguments = [*given, result.size, np.uint64(seed), np.uint64(start // 4), skip, *parameters]
+        random_kernel(name, wide)(*arguments, result, size=(skip + result.size + 3) // 4)
+    return _deliver(result, out, values[0])
+
+
+def _compute(dtype: Any) -> Any:
+    dtype = np.dtype(dtype)
+    return dtype if _core.supports(dtype) else np.dtype(np.float64)
+
+
+def _contiguous(value: Any, dtype: Any) -> Any:
+    return cupy.ascontiguousarray(value.astype(dtype, copy=False))
+
+
+def _number(value: float, wide: bool) -> Any:
+    with np.errstate(all="ignore"):
+        return np.float64(value) if wide else np.float32(value)
+
+
+def _check_out(out: Any, like: Any, dtype: Any) -> None:
+    if out is None:
+        return
+    if not isinstance(out, cupy.ndarray):
+        raise TypeError(f"out must be an array, got {type(out).__name__}")
+    if out.shape != like.shape:
+        raise ValueError(f"out has shape {out.shape}, the result has shape {like.shape}; they must be equal")
+    if not np.can_cast(dtype, out.dtype, "same_kind"):
+        raise TypeError(f"out has dtype {out.dtype}, to which the result's dtype {dtype} cannot be cast")
+
+
+def _deliver(result: Any, out: Any, like: Any) -> Any:
+    result = result.reshape(like.shape)
+    if out is None:
+        if like.flags.c_contiguous:
+            return result
+        out = cupy.empty_like(like, dtype=result.dtype)
+    cupy.copyto(out, result)
+    return out
+
+
 def _dtype(value: Any) -> Any:
     """What NumPy's promotion asks for: a dtype, or int or float for a Python number, which adapts to the others."""
     if type(value) in (int, float):

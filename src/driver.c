@@ -1,9 +1,10 @@
-/* What happens between a call and a kernel: the floating-point environment, and splitting over threads.  Kernels see round-to-nearest, no flushing
- * of subnormals and no traps, whatever another library has set, and the caller finds its own state again, flags
- * included, so that no call ever looks like an overflow to whoever tests the flags afterwards. */
+/* What happens between a call and a kernel: the floating-point environment, and splitting over threads.  Kernels see
+ * round-to-nearest, no flushing of subnormals and no traps, whatever another library has set, and the caller finds its own
+ * state again, flags included, so that no call ever looks like an overflow to whoever tests the flags afterwards. */
 #include "leaky.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -16,6 +17,8 @@ static inline environment enter(void)
     return caller;
 }
 static inline void leave(environment caller) { _mm_setcsr(caller); }
+/* What was written around the caches is seen by other threads before what is written after. */
+static inline void fence(void) { _mm_sfence(); }
 
 #elif defined(__aarch64__) && defined(__GNUC__)
 typedef struct {
@@ -46,9 +49,17 @@ static inline environment enter(void)
 static inline void leave(environment caller) { fesetenv(&caller); }
 #endif
 
+#if !(defined(__x86_64__) && defined(__GNUC__))
+static inline void fence(void) {}
+#endif
+
 /* ---- threads */
 
-enum { FEWEST_SHARED = 16384, MULTIPLE = 1024 }; /* elements: of a call that is shared at all; what a chunk is a multiple of */
+/* Elements: of a call that is shared at all; what a chunk is a multiple of; of a parameter's stretch that is short; the most
+ * that one is repeated after, and what it is repeated up to. */
+enum { FEWEST_SHARED = 16384, MULTIPLE = 1024, SHORT = 256, LONGEST_PERIOD = 32768, TILE = 2048 };
+
+static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
 
 /* What so many elements cost, roughly, in nanoseconds: one thread, AVX-512 on an AMD EPYC, family 25 model 17, in cache. */
 int64_t leaky_cost(const struct leaky_entry *entry, ptrdiff_t n)
@@ -75,6 +86,9 @@ struct layout {
     const struct leaky_axis *axes;
     int operands, dims;
     ptrdiff_t n, length; /* elements in all; per chunk */
+    ptrdiff_t period;    /* not 0: all is contiguous, and of operand `repeated` there is no more than so many elements */
+    int repeated;
+    ptrdiff_t steps[LEAKY_MAX_INPUTS + 1];
 };
 
 /* The elements of one chunk, counted with the first axis the fastest: a kernel per stretch along that axis. */
@@ -90,6 +104,16 @@ static void run_chunk(void *context, ptrdiff_t chunk, int member)
     (void)member;
     for (int k = 0; k < layout->operands; k++)
         args[k] = layout->args[k];
+    if (layout->period) {
+        for (ptrdiff_t from = done, stretch; from < end; from += stretch) {
+            const ptrdiff_t phase = from % layout->period, left = layout->period - phase;
+            stretch = left < end - from ? left : end - from;
+            for (int k = 0; k < layout->operands; k++)
+                args[k] = layout->args[k] + (k == layout->repeated ? phase : from) * layout->steps[k];
+            layout->kernel(args, &stretch, layout->steps, (void *)&layout->hints);
+        }
+        done = end;
+    }
     for (int d = 0; d < layout->dims; rest /= axes[d++].size) {
         index[d] = rest % axes[d].size;
         for (int k = 0; k < layout->operands; k++)
@@ -111,38 +135,124 @@ static void run_chunk(void *context, ptrdiff_t chunk, int member)
             index[d] = 0;
         }
     }
+    if (layout->hints.stream)
+        fence();
     leave(caller);
+}
+
+struct range {
+    leaky_part *part;
+    const void *context;
+    ptrdiff_t n, length;
+};
+
+static void run_part(void *context, ptrdiff_t chunk, int member)
+{
+    const struct range *const range = context;
+    const ptrdiff_t from = chunk * range->length, left = range->n - from;
+    const environment caller = enter();
+    (void)member;
+    range->part(range->context, from, left < range->length ? left : range->length);
+    fence();
+    leave(caller);
+}
+
+void leaky_share(leaky_part *part, const void *context, ptrdiff_t n, int64_t cost)
+{
+    if (n <= 0)
+        return;
+    const int threads = n < FEWEST_SHARED ? 1 : leaky_threads_for(cost);
+    const ptrdiff_t chunks = threads == 1 ? 1 : leaky_chunks_for(cost, threads), length = (n + chunks - 1) / chunks;
+    struct range range = {part, context, n, (length + MULTIPLE - 1) / MULTIPLE * MULTIPLE};
+    leaky_parallel(run_part, &range, (n + range.length - 1) / range.length, threads);
 }
 
 /* A result from this size on is written around the caches, unless it is an input.  On a machine whose last cache has 32 MiB
  * two threads take at 16, 24, 32, 64 MiB 0.61, 0.97, 1.26, 2.6 ms so, and 0.42, 0.99, 1.4, 3.6 ms through the caches. */
 #define STREAM_FROM ((ptrdiff_t)32 << 20)
 
+int leaky_is_large(enum leaky_dtype dtype, ptrdiff_t n)
+{
+    return n >= STREAM_FROM / sizes[dtype];
+}
+
 static struct leaky_hints hints_for(const struct leaky_entry *entry, char **args, ptrdiff_t n)
 {
-    static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
     const int inputs = leaky_rows[entry->row].inputs;
-    struct leaky_hints hints = {entry->numbers, n >= STREAM_FROM / sizes[entry->dtype]};
+    struct leaky_hints hints = {entry->numbers, leaky_is_large(entry->dtype, n)};
     for (int k = 0; k < inputs; k++)
         hints.stream &= args[k] != args[inputs];
     return hints;
 }
 
-static void share(const struct leaky_entry *entry, char **args, int dims, const struct leaky_axis *axes, ptrdiff_t n, int threads)
+static void share(const struct leaky_entry *entry, char **args, int dims, const struct leaky_axis *axes, ptrdiff_t n,
+                  int threads, ptrdiff_t period)
 {
-    struct layout layout = {.kernel = leaky_kernel_in_use(entry), .hints = hints_for(entry, args, n), .args = args, .axes = axes,
-                            .operands = leaky_rows[entry->row].inputs + 1, .dims = dims, .n = n,
+    struct layout layout = {.kernel = leaky_kernel_in_use(entry), .hints = hints_for(entry, args, n), .args = args,
+                            .axes = axes, .operands = leaky_rows[entry->row].inputs + 1, .dims = dims, .n = n,
+                            .period = period, .repeated = leaky_rows[entry->row].inputs - 1,
                             .length = threads == 1 ? n : chunk_length(entry, n, threads)};
+    for (int k = 0; k < layout.operands; k++)
+        layout.steps[k] = sizes[entry->dtype];
     leaky_parallel(run_chunk, &layout, (n + layout.length - 1) / layout.length, threads);
+}
+
+/* Where everything is contiguous but for a parameter that goes along one axis, as PReLU's weights do, and whose stretches are
+ * so short that calling a kernel for each would cost more than its work: after how many elements it repeats; else 0. */
+static ptrdiff_t period_of(const struct leaky_entry *entry, int dims, const struct leaky_axis *axes, ptrdiff_t n)
+{
+    const int parameter = leaky_rows[entry->row].inputs - 1;
+    const ptrdiff_t size = sizes[entry->dtype];
+    if (leaky_rows[entry->row].parameters != 1 || entry->numbers || dims < 2)
+        return 0;
+    const int along = axes[0].steps[parameter] == 0;
+    const ptrdiff_t inner = along ? axes[0].size : 1, period = inner * axes[along].size;
+    for (int d = 0; d < dims; d++)
+        for (int k = 0; k <= parameter + 1; k++) {
+            const ptrdiff_t next = d ? axes[d - 1].steps[k] * axes[d - 1].size : size;
+            if (axes[d].steps[k] != (k != parameter ? next : d == along ? size : 0))
+                return 0;
+        }
+    return inner < SHORT && period <= LONGEST_PERIOD && n >= 4 * period ? period : 0;
+}
+
+/* The parameter, an element for each of the others'. */
+static void repeat(char *to, ptrdiff_t count, ptrdiff_t inner, ptrdiff_t period, const char *parameter, ptrdiff_t size)
+{
+#define REPEAT(size)                                                         \
+    for (ptrdiff_t i = 0; i < period; i += inner, parameter += (size))       \
+        for (ptrdiff_t k = i; k < i + inner; k++)                            \
+            memcpy(to + k * (size), parameter, (size))
+    if (size == 2)
+        REPEAT(2);
+    else if (size == 4)
+        REPEAT(4);
+    else
+        REPEAT(8);
+#undef REPEAT
+    for (ptrdiff_t i = period; i < count; i += period)
+        memcpy(to + i * size, to, (size_t)(period * size));
 }
 
 void leaky_run_layout(char **args, int dims, const struct leaky_axis *axes, const struct leaky_entry *entry)
 {
+    char *repeated[LEAKY_MAX_INPUTS + 1], *buffer = NULL;
+    const int parameter = leaky_rows[entry->row].inputs - 1;
     ptrdiff_t n = 1;
+
     for (int d = 0; d < dims; d++)
         n *= axes[d].size;
-    if (n > 0)
-        share(entry, args, dims, axes, n, threads_for(entry, n));
+    if (n <= 0)
+        return;
+    const ptrdiff_t once = period_of(entry, dims, axes, n), period = once < TILE && once ? TILE / once * once : once;
+    if (once && (buffer = malloc((size_t)(period * sizes[entry->dtype])))) {
+        repeat(buffer, period, axes[0].steps[parameter] ? 1 : axes[0].size, once, args[parameter], sizes[entry->dtype]);
+        memcpy(repeated, args, (size_t)(parameter + 2) * sizeof *args);
+        repeated[parameter] = buffer;
+        args = repeated;
+    }
+    share(entry, args, dims, axes, n, threads_for(entry, n), buffer ? period : 0);
+    free(buffer);
 }
 
 /* One axis, mostly a short one; in the environment that the caller has entered. */
@@ -152,11 +262,13 @@ static void run_stretch(const struct leaky_entry *entry, char **args, ptrdiff_t 
     if (threads == 1 || leaky_depends_on_order(entry, args, n, steps)) {
         struct leaky_hints hints = hints_for(entry, args, n);
         leaky_kernel_in_use(entry)(args, &n, steps, &hints);
+        if (hints.stream)
+            fence();
         return;
     }
     struct leaky_axis axis = {.size = n};
     memcpy(axis.steps, steps, (size_t)(leaky_rows[entry->row].inputs + 1) * sizeof *steps);
-    share(entry, args, 1, &axis, n, threads);
+    share(entry, args, 1, &axis, n, threads, 0);
 }
 
 /* Below enter(), where the volatile read keeps it. */

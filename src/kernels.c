@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "philox.h"
+
 #if defined(__FAST_MATH__)
 #error "fast-math changes results; compile without it"
 #endif
@@ -56,7 +58,6 @@
 #define v_store_some S(v_store_some)
 #define v_stream S(v_stream)
 #define h_stream V(h_stream)
-#define v_fence V(v_fence)
 #define h_t V(h_t)
 #define h_load V(h_load)
 #define h_load_some V(h_load_some)
@@ -82,6 +83,19 @@
 #define v_max V(v_max)
 #define v_min V(v_min)
 #define v_eq V(v_eq)
+#define v_lane_bits V(v_lane_bits)
+#define v_bits V(v_bits)
+#define v_from_bits V(v_from_bits)
+#define v_below V(v_below)
+#define v_uniform V(v_uniform)
+#define u_t V(u_t)
+#define u_set V(u_set)
+#define u_mul V(u_mul)
+#define u_high V(u_high)
+#define u_xor V(u_xor)
+#define u_blocks V(u_blocks)
+#define u_store_words V(u_store_words)
+#define u_philox V(u_philox)
 #define v_widen_low V(v_widen_low)
 #define v_widen_high V(v_widen_high)
 #define v_narrow V(v_narrow)
@@ -267,6 +281,17 @@ int leaky_depends_on_order(const struct leaky_entry *entry, char **args, ptrdiff
             return 1;
     return 0;
 }
+
+const struct leaky_fused *const leaky_fused_kernels[LEAKY_ISAS][LEAKY_DTYPES] = {
+    [LEAKY_SCALAR] = {&fused_f16_f32x1, &fused_bf16_f32x1, &fused_f32x1, &fused_f64x1},
+#if LEAKY_X86
+    [LEAKY_AVX2] = {&fused_f16_f32x8, &fused_bf16_f32x8, &fused_f32x8, &fused_f64x4},
+    [LEAKY_AVX512] = {&fused_f16_f32x16, &fused_bf16_f32x16, &fused_f32x16, &fused_f64x8},
+#endif
+#if LEAKY_ARM
+    [LEAKY_NEON] = {&fused_f16_f32x4, &fused_bf16_f32x4, &fused_f32x4, &fused_f64x2},
+#endif
+};
 
 leaky_kernel *const *const leaky_kernels[LEAKY_ISAS][LEAKY_DTYPES] = {
     [LEAKY_SCALAR] = {kernels_f16_f32x1, kernels_bf16_f32x1, kernels_f32x1, kernels_f64x1},

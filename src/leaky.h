@@ -93,11 +93,55 @@ int leaky_is_exponential(enum leaky_row row);
 /* Whether writing one element can change what a later one reads: then they cannot be shared out. */
 int leaky_depends_on_order(const struct leaky_entry *entry, char **args, ptrdiff_t n, const ptrdiff_t *steps);
 
+/* fused.inc: by ISA and dtype, on elements [from, from + n) of contiguous arrays.  A parameter is rounded to the type of the
+ * lanes; none is a NaN with a payload. */
+enum leaky_masked_kernel {
+    LEAKY_RELU_MASKED,
+    LEAKY_LEAKY_RELU_MASKED,
+    LEAKY_RELU_BACKWARD_MASKED,
+    LEAKY_LEAKY_RELU_BACKWARD_MASKED,
+    LEAKY_MASKED_KERNELS
+};
+struct leaky_masked {
+    const char *in;      /* x, or grad */
+    char *out;           /* may be `in` */
+    unsigned char *mask; /* ceil(n / 8) bytes: written with x, read with grad; `from` is a multiple of 8 */
+    double slope;
+    int stream;
+};
+enum leaky_random_kernel { LEAKY_DROPOUT, LEAKY_RRELU, LEAKY_RRELU_BACKWARD, LEAKY_RANDOM_KERNELS };
+struct leaky_random {
+    const char *in[2];            /* x; or grad, x */
+    char *out;                    /* may be one of them */
+    uint64_t seed, start, stream; /* `start` is element 0's index; those after it count up */
+    double p;                     /* dropout */
+    double lower, upper;          /* rrelu */
+};
+struct leaky_fused {
+    void (*masked[LEAKY_MASKED_KERNELS])(const struct leaky_masked *call, ptrdiff_t from, ptrdiff_t n);
+    void (*random[LEAKY_RANDOM_KERNELS])(const struct leaky_random *call, ptrdiff_t from, ptrdiff_t n);
+};
+extern const struct leaky_fused *const leaky_fused_kernels[LEAKY_ISAS][LEAKY_DTYPES];
+
 /* One axis of arrays that are gone through together: its length and every operand's step in bytes. */
 enum { LEAKY_MAX_DIMS = 64 };
 struct leaky_axis {
     ptrdiff_t size, steps[LEAKY_MAX_INPUTS + 1];
 };
+
+/* driver.c: part(context, from, n) until all n elements have been seen to, from threads and in the default floating-point
+ * environment; `from` is a multiple of 1024; `cost` is in nanoseconds, on one thread. */
+typedef void leaky_part(const void *context, ptrdiff_t from, ptrdiff_t n);
+void leaky_share(leaky_part *part, const void *context, ptrdiff_t n, int64_t cost);
+int leaky_is_large(enum leaky_dtype dtype, ptrdiff_t n); /* a result to be written around the caches */
+
+/* fused.c: the same for the kernels of fused.inc. */
+void leaky_run_masked(enum leaky_masked_kernel kernel, enum leaky_dtype dtype, const char *in, char *out, unsigned char *mask,
+                      ptrdiff_t n, double slope);
+/* Of contiguous arrays in C order that may be parts of larger ones: dims axes of so many elements; from one element to the
+ * next along each of them the index rises by so much. */
+void leaky_run_random(enum leaky_random_kernel kernel, enum leaky_dtype dtype, const struct leaky_random *call, int dims,
+                      const ptrdiff_t *shape, const uint64_t *strides);
 
 /* driver.c: run a row in the default floating-point environment and leave the caller's as it was, flags included.
  * leaky_run is itself a kernel whose data is an entry.  leaky_run_number rounds `number` once to the type in which the

@@ -24,7 +24,6 @@ LEAKY_WORD v_t v_set(scalar_t c) { return MM(set1)(c); }
 LEAKY_WORD v_t v_load(const char *p) { return MM(loadu)((const scalar_t *)p); }
 LEAKY_WORD void v_store(char *p, v_t a) { MM(storeu)((scalar_t *)p, a); }
 LEAKY_WORD void v_stream(char *p, v_t a) { MM(stream)((scalar_t *)p, a); }
-LEAKY_WORD void v_fence(void) { _mm_sfence(); }
 
 /* Lanes below k have their sign bit set: a window into ones followed by zeros. */
 LEAKY_WORD __m256i v_first(ptrdiff_t k)
@@ -52,7 +51,27 @@ LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return MM(fmadd)(a, b, c); }
 LEAKY_WORD v_t v_max(v_t a, v_t b) { return MM(max)(a, b); }
 LEAKY_WORD v_t v_min(v_t a, v_t b) { return MM(min)(a, b); }
 LEAKY_WORD m_t v_eq(v_t a, v_t b) { return MM(cmp)(a, b, _CMP_EQ_OQ); }
+LEAKY_WORD uint64_t v_bits(m_t m) { return (uint64_t)(unsigned)MM(movemask)(m); }
 #if LEAKY_BITS == 32
+LEAKY_WORD m_t v_from_bits(uint64_t bits)
+{
+    const __m256i lanes = _mm256_set_epi32(128, 64, 32, 16, 8, 4, 2, 1);
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), lanes), lanes));
+}
+
+/* Comparisons are signed. */
+LEAKY_WORD m_t v_below(const uint32_t *words, uint32_t t)
+{
+    const __m256i sign = _mm256_set1_epi32(INT32_MIN), w = _mm256_loadu_si256((const __m256i *)words);
+    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)(t ^ 0x80000000)), _mm256_xor_si256(w, sign)));
+}
+
+LEAKY_WORD v_t v_uniform(const uint32_t *words)
+{
+    const __m256i w = _mm256_loadu_si256((const __m256i *)words);
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(w, 8)), _mm256_set1_ps(0x1p-24f));
+}
+
 typedef __m128i h_t;
 
 LEAKY_WORD h_t h_load(const char *p) { return _mm_loadu_si128((const __m128i *)p); }
@@ -128,6 +147,41 @@ LEAKY_WORD void v_exp2_16(__m256d *low, __m256d *high)
     *high = _mm256_castsi256_pd(_mm256_unpackhi_epi32(lower, upper));
 }
 #else
+LEAKY_WORD m_t v_from_bits(uint64_t bits)
+{
+    const __m256i lanes = _mm256_set_epi64x(8, 4, 2, 1);
+    return _mm256_castsi256_pd(_mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x((long long)bits), lanes), lanes));
+}
+
+LEAKY_WORD m_t v_below(const uint32_t *words, uint32_t t)
+{
+    const __m128i sign = _mm_set1_epi32(INT32_MIN), w = _mm_loadu_si128((const __m128i *)words);
+    const __m128i below = _mm_cmpgt_epi32(_mm_set1_epi32((int)(t ^ 0x80000000)), _mm_xor_si128(w, sign));
+    return _mm256_castsi256_pd(_mm256_cvtepi32_epi64(below));
+}
+
+LEAKY_WORD v_t v_uniform(const uint32_t *words)
+{
+    const __m128i w = _mm_loadu_si128((const __m128i *)words);
+    return _mm256_mul_pd(_mm256_cvtepi32_pd(_mm_srli_epi32(w, 8)), _mm256_set1_pd(0x1p-24));
+}
+
+typedef __m256i u_t;
+
+LEAKY_WORD u_t u_set(uint64_t c) { return _mm256_set1_epi64x((long long)c); }
+LEAKY_WORD u_t u_mul(u_t a, u_t b) { return _mm256_mul_epu32(a, b); }
+LEAKY_WORD u_t u_high(u_t a) { return _mm256_srli_epi64(a, 32); }
+LEAKY_WORD u_t u_xor(u_t a, u_t b, u_t c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
+LEAKY_WORD u_t u_blocks(uint64_t first) { return _mm256_add_epi64(u_set(first), _mm256_set_epi64x(3, 1, 2, 0)); }
+
+LEAKY_WORD void u_store_words(uint32_t *words, u_t c0, u_t c1, u_t c2, u_t c3)
+{
+    const __m256i low = _mm256_blend_epi32(c0, _mm256_slli_epi64(c1, 32), 0xaa);
+    const __m256i high = _mm256_blend_epi32(c2, _mm256_slli_epi64(c3, 32), 0xaa);
+    _mm256_storeu_si256((__m256i *)words, _mm256_unpacklo_epi64(low, high));
+    _mm256_storeu_si256((__m256i *)(words + 8), _mm256_unpackhi_epi64(low, high));
+}
+
 LEAKY_WORD v_t v_fms(v_t a, v_t b, v_t c) { return _mm256_fmsub_pd(a, b, c); }
 
 /* Four permutations of a quarter of the table each and three blends; a gather takes longer. */

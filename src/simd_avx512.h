@@ -26,7 +26,6 @@ LEAKY_WORD v_t v_set(scalar_t c) { return MM(set1)(c); }
 LEAKY_WORD v_t v_load(const char *p) { return MM(loadu)(p); }
 LEAKY_WORD void v_store(char *p, v_t a) { MM(storeu)(p, a); }
 LEAKY_WORD void v_stream(char *p, v_t a) { MM(stream)((scalar_t *)p, a); }
-LEAKY_WORD void v_fence(void) { _mm_sfence(); }
 
 LEAKY_WORD m_t v_first(ptrdiff_t k) { return (m_t)((1u << k) - 1); }
 LEAKY_WORD v_t v_load_some(const char *p, ptrdiff_t k) { return MM(maskz_loadu)(v_first(k), p); }
@@ -43,7 +42,19 @@ LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return MM(fmadd)(a, b, c); }
 LEAKY_WORD v_t v_max(v_t a, v_t b) { return MM(max)(a, b); }
 LEAKY_WORD v_t v_min(v_t a, v_t b) { return MM(min)(a, b); }
 LEAKY_WORD m_t v_eq(v_t a, v_t b) { return MM_CMP(a, b, _CMP_EQ_OQ); }
+LEAKY_WORD uint64_t v_bits(m_t m) { return m; }
+LEAKY_WORD m_t v_from_bits(uint64_t bits) { return (m_t)bits; }
 #if LEAKY_BITS == 32
+LEAKY_WORD m_t v_below(const uint32_t *words, uint32_t t)
+{
+    return _mm512_cmplt_epu32_mask(_mm512_loadu_si512(words), _mm512_set1_epi32((int)t));
+}
+
+LEAKY_WORD v_t v_uniform(const uint32_t *words)
+{
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(_mm512_loadu_si512(words), 8)), _mm512_set1_ps(0x1p-24f));
+}
+
 typedef __m256i h_t;
 
 LEAKY_WORD h_t h_load(const char *p) { return _mm256_loadu_si256((const __m256i *)p); }
@@ -80,6 +91,33 @@ LEAKY_WORD void v_exp2_16(__m512d *low, __m512d *high)
     *high = W(v_scale_bits)(W(v_lookup16)(leaky_exp2_16, *high), *high);
 }
 #else
+LEAKY_WORD m_t v_below(const uint32_t *words, uint32_t t)
+{
+    return _mm256_cmplt_epu32_mask(_mm256_loadu_si256((const __m256i *)words), _mm256_set1_epi32((int)t));
+}
+
+LEAKY_WORD v_t v_uniform(const uint32_t *words)
+{
+    const __m256i w = _mm256_loadu_si256((const __m256i *)words);
+    return _mm512_mul_pd(_mm512_cvtepi32_pd(_mm256_srli_epi32(w, 8)), _mm512_set1_pd(0x1p-24));
+}
+
+typedef __m512i u_t;
+
+LEAKY_WORD u_t u_set(uint64_t c) { return _mm512_set1_epi64((long long)c); }
+LEAKY_WORD u_t u_mul(u_t a, u_t b) { return _mm512_mul_epu32(a, b); }
+LEAKY_WORD u_t u_high(u_t a) { return _mm512_srli_epi64(a, 32); }
+LEAKY_WORD u_t u_xor(u_t a, u_t b, u_t c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
+LEAKY_WORD u_t u_blocks(uint64_t first) { return _mm512_add_epi64(u_set(first), _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0)); }
+
+LEAKY_WORD void u_store_words(uint32_t *words, u_t c0, u_t c1, u_t c2, u_t c3)
+{
+    const __m512i low = _mm512_mask_blend_epi32(0xaaaa, c0, _mm512_slli_epi64(c1, 32));
+    const __m512i high = _mm512_mask_blend_epi32(0xaaaa, c2, _mm512_slli_epi64(c3, 32));
+    _mm512_storeu_si512(words, _mm512_unpacklo_epi64(low, high));
+    _mm512_storeu_si512(words + 16, _mm512_unpackhi_epi64(low, high));
+}
+
 LEAKY_WORD v_t v_fms(v_t a, v_t b, v_t c) { return _mm512_fmsub_pd(a, b, c); }
 
 LEAKY_WORD v_t v_lookup16(const double *table, v_t kf)

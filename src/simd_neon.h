@@ -32,7 +32,6 @@ LEAKY_WORD void v_store(char *p, v_t a) { memcpy(p, &a, sizeof a); }
 
 /* The instruction for it has no intrinsic. */
 LEAKY_WORD void v_stream(char *p, v_t a) { v_store(p, a); }
-LEAKY_WORD void v_fence(void) {}
 
 /* There is no masked load: k - 1 copies of one lane each. */
 LEAKY_WORD v_t v_load_some(const char *p, ptrdiff_t k)
@@ -63,6 +62,21 @@ LEAKY_WORD v_t v_max(v_t a, v_t b) { return NEON(vbslq)(NEON(vcgtq)(a, b), a, b)
 LEAKY_WORD v_t v_min(v_t a, v_t b) { return NEON(vbslq)(NEON(vcltq)(a, b), a, b); }
 LEAKY_WORD m_t v_eq(v_t a, v_t b) { return NEON(vceqq)(a, b); }
 #if LEAKY_BITS == 32
+LEAKY_WORD uint32x4_t v_lane_bits(void)
+{
+    static const uint32_t bits[4] = {1, 2, 4, 8};
+    return vld1q_u32(bits);
+}
+
+LEAKY_WORD uint64_t v_bits(m_t m) { return vaddvq_u32(vandq_u32(m, v_lane_bits())); }
+LEAKY_WORD m_t v_from_bits(uint64_t bits) { return vtstq_u32(vdupq_n_u32((uint32_t)bits), v_lane_bits()); }
+LEAKY_WORD m_t v_below(const uint32_t *words, uint32_t t) { return vcltq_u32(vld1q_u32(words), vdupq_n_u32(t)); }
+
+LEAKY_WORD v_t v_uniform(const uint32_t *words)
+{
+    return vmulq_n_f32(vcvtq_f32_u32(vshrq_n_u32(vld1q_u32(words), 8)), 0x1p-24f);
+}
+
 typedef uint16x4_t h_t;
 
 LEAKY_WORD h_t h_load(const char *p)
@@ -127,6 +141,31 @@ LEAKY_WORD void v_exp2_16(float64x2_t *low, float64x2_t *high)
     *high = vreinterpretq_f64_u32(vzip2q_u32(lower, upper));
 }
 #else
+LEAKY_WORD uint64x2_t v_lane_bits(void) { return vcombine_u64(vdup_n_u64(1), vdup_n_u64(2)); }
+LEAKY_WORD uint64_t v_bits(m_t m) { return vaddvq_u64(vandq_u64(m, v_lane_bits())); }
+LEAKY_WORD m_t v_from_bits(uint64_t bits) { return vtstq_u64(vdupq_n_u64(bits), v_lane_bits()); }
+LEAKY_WORD m_t v_below(const uint32_t *words, uint32_t t) { return vcltq_u64(vmovl_u32(vld1_u32(words)), vdupq_n_u64(t)); }
+
+LEAKY_WORD v_t v_uniform(const uint32_t *words)
+{
+    return vmulq_n_f64(vcvtq_f64_u64(vshrq_n_u64(vmovl_u32(vld1_u32(words)), 8)), 0x1p-24);
+}
+
+typedef uint64x2_t u_t;
+
+LEAKY_WORD u_t u_set(uint64_t c) { return vdupq_n_u64(c); }
+LEAKY_WORD u_t u_mul(u_t a, u_t b) { return vmull_u32(vmovn_u64(a), vmovn_u64(b)); }
+LEAKY_WORD u_t u_high(u_t a) { return vshrq_n_u64(a, 32); }
+LEAKY_WORD u_t u_xor(u_t a, u_t b, u_t c) { return veorq_u64(veorq_u64(a, b), c); }
+LEAKY_WORD u_t u_blocks(uint64_t first) { return vcombine_u64(vcreate_u64(first), vcreate_u64(first + 1)); }
+
+LEAKY_WORD void u_store_words(uint32_t *words, u_t c0, u_t c1, u_t c2, u_t c3)
+{
+    const uint64x2_t low = vsliq_n_u64(c0, c1, 32), high = vsliq_n_u64(c2, c3, 32);
+    vst1q_u32(words, vreinterpretq_u32_u64(vzip1q_u64(low, high)));
+    vst1q_u32(words + 4, vreinterpretq_u32_u64(vzip2q_u64(low, high)));
+}
+
 LEAKY_WORD v_t v_fms(v_t a, v_t b, v_t c) { return vfmaq_f64(vnegq_f64(c), a, b); }
 
 LEAKY_WORD v_t v_lookup16(const double *table, v_t kf)

@@ -8,13 +8,16 @@
  *     v_load(p)          LEAKY_LANE_COUNT elements from p, which need not be aligned
  *     v_load_some(p, k)  the first k < LEAKY_LANE_COUNT of them, 0 in the idle lanes; reads nothing beyond
  *     v_store(p, a)  v_store_some(p, k, a)
- *     v_stream(p, a)     v_store around the caches to an aligned p; v_fence() after the last one
+ *     v_stream(p, a)     v_store around the caches to an aligned p; the driver fences
  *     v_gt(a, b)  v_lt(a, b)   quiet comparisons, false for NaN
  *     v_select(m, a, b)        a where m, else b
  *     v_mul(a, b)  v_add(a, b)  v_sub(a, b)  v_div(a, b)
  *     v_fma(a, b, c)           a * b + c, each of these rounded once
  *     v_max(a, b)  v_min(a, b)       b where either is NaN
  *     v_eq(a, b)               quiet, false for NaN
+ *     v_bits(m)  v_from_bits(b)      a mask to and from the low bits of an uint64_t, the first lane's the lowest
+ *     v_below(w, t)            whether a word of 32 bits is below t, for as many words from w as there are lanes
+ *     v_uniform(w)             (word >> 8) / 2^24 of each
  *   float32 lanes only:
  *     h_t                      a vector of as many halves, each an uint16_t
  *     h_load(p)  h_load_some(p, k)  h_store(p, a)  h_store_some(p, k, a)  h_stream(p, a)
@@ -26,7 +29,13 @@
  *   float64 lanes only:
  *     v_fms(a, b, c)               a * b - c, rounded once
  *     v_lookup16(table, kf)        table[low four bits of kf]
- *     v_scale_bits(t, kf)          t with (kf's bits << 48) added to its own: times 2^(k/16) for a table of 2^(-j/16) */
+ *     v_scale_bits(t, kf)          t with (kf's bits << 48) added to its own: times 2^(k/16) for a table of 2^(-j/16)
+ *     u_t  u_set(c)                as many uint64_t
+ *     u_mul(a, b)                  the product of their low halves
+ *     u_high(a)                    the high halves
+ *     u_xor(a, b, c)
+ *     u_blocks(b)                  b and the numbers after it, in the order in which
+ *     u_store_words(p, c0, c1, c2, c3)   stores the low halves number by number: c0, c1, c2 and c3 of the first, ... */
 #undef LEAKY_LANES
 #undef LEAKY_LANE_COUNT
 #undef scalar_t
@@ -55,7 +64,6 @@ LEAKY_WORD v_t v_load_some(const char *p, ptrdiff_t k) { (void)p, (void)k; retur
 LEAKY_WORD void v_store(char *p, v_t a) { memcpy(p, &a, sizeof a); }
 LEAKY_WORD void v_store_some(char *p, ptrdiff_t k, v_t a) { (void)p, (void)k, (void)a; }
 LEAKY_WORD void v_stream(char *p, v_t a) { v_store(p, a); }
-LEAKY_WORD void v_fence(void) {}
 
 LEAKY_WORD m_t v_gt(v_t a, v_t b) { return isgreater(a, b); }
 LEAKY_WORD m_t v_lt(v_t a, v_t b) { return isless(a, b); }
@@ -67,6 +75,12 @@ LEAKY_WORD v_t v_div(v_t a, v_t b) { return a / b; }
 LEAKY_WORD v_t v_max(v_t a, v_t b) { return isgreater(a, b) ? a : b; }
 LEAKY_WORD v_t v_min(v_t a, v_t b) { return isless(a, b) ? a : b; }
 LEAKY_WORD m_t v_eq(v_t a, v_t b) { return a == b; }
+
+LEAKY_WORD uint64_t v_bits(m_t m) { return m != 0; }
+LEAKY_WORD m_t v_from_bits(uint64_t bits) { return (int)(bits & 1); }
+LEAKY_WORD m_t v_below(const uint32_t *words, uint32_t t) { return *words < t; }
+LEAKY_WORD v_t v_uniform(const uint32_t *words) { return (scalar_t)(*words >> 8) * (scalar_t)0x1p-24; }
+
 #if LEAKY_BITS == 32
 LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return fmaf(a, b, c); }
 typedef uint16_t h_t;
@@ -165,5 +179,21 @@ LEAKY_WORD v_t v_scale_bits(v_t t, v_t kf)
     bits += k << 48;
     memcpy(&t, &bits, 8);
     return t;
+}
+
+typedef uint64_t u_t;
+
+LEAKY_WORD u_t u_set(uint64_t c) { return c; }
+LEAKY_WORD u_t u_mul(u_t a, u_t b) { return (a & 0xffffffff) * (b & 0xffffffff); }
+LEAKY_WORD u_t u_high(u_t a) { return a >> 32; }
+LEAKY_WORD u_t u_xor(u_t a, u_t b, u_t c) { return a ^ b ^ c; }
+LEAKY_WORD u_t u_blocks(uint64_t first) { return first; }
+
+LEAKY_WORD void u_store_words(uint32_t *words, u_t c0, u_t c1, u_t c2, u_t c3)
+{
+    words[0] = (uint32_t)c0;
+    words[1] = (uint32_t)c1;
+    words[2] = (uint32_t)c2;
+    words[3] = (uint32_t)c3;
 }
 #endif

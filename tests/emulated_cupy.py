@@ -217,8 +217,9 @@ def _c_name(dtype):
 
 class _Kernel:
     def __init__(self, in_params, out_params, operation, name, preamble, options):
-        self.inputs, outputs = (tuple(p.split() for p in params.split(", ")) for params in (in_params, out_params))
-        (self.output,) = outputs
+        self.inputs, self.outputs = ([p.split() for p in params.split(", ")] for params in (in_params, out_params))
+        self.raw = [param[0] == "raw" for param in (*self.inputs, *self.outputs)]
+        self.inputs, self.outputs = ([tuple(p[-2:]) for p in params] for params in (self.inputs, self.outputs))
         self.operation, self.name, self.preamble = operation, name, preamble
         self.flags = tuple(FLAGS[option] for option in options)
 
@@ -230,32 +231,46 @@ class _Kernel:
                 raise TypeError(f"Unsupported type {type(arg)}")
         if not arrays:
             raise ValueError("Loop size is undecided.")
-        params = (*self.inputs, self.output)
+        params = (*self.inputs, *self.outputs)
         dtypes = {kind: np.dtype(kind) for kind, _ in params if len(kind) > 1}
         for (kind, name), arg in zip(params, args, strict=False):
             if isinstance(arg, ndarray) and dtypes.setdefault(kind, arg.dtype) != arg.dtype:
                 raise TypeError(f"Type is mismatched. {name} {arg.dtype} {dtypes[kind]} {kind}")
-        return np.broadcast_shapes(*(array.shape for array in arrays)), dtypes
+        shapes = [arg.shape for arg, raw in zip(args, self.raw, strict=False) if isinstance(arg, ndarray) and not raw]
+        return np.broadcast_shapes(*shapes), dtypes
 
-    def _run(self, args, out, shape, dtypes):
+    def _run(self, args, outs, shape, dtypes):
         """Element by element in C order, the order in which CuPy numbers them."""
-        params = (*self.inputs, self.output)
+        params = (*self.inputs, *self.outputs)
         types = [_c_name(dtypes[kind]) for kind, _ in params]
-        loads = [f"{types[k]} {name} = *({types[k]} *)_at[{k}];" for k, (_, name) in enumerate(params)]
+        loads, stores = ["const ptrdiff_t i = _i; (void)i;"], []
+        for k, (_, name) in enumerate(params):
+            is_input = k < len(self.inputs)
+            if self.raw[k]:
+                loads.append(f"{'const ' * is_input}{types[k]} *{name} = ({types[k]} *)_data[{k}];")
+            else:
+                loads.append(f"{'const ' * is_input}{types[k]} {name} = *({types[k]} *)_at[{k}];")
+                if not is_input:
+                    stores.append(f"*({types[k]} *)_at[{k}] = {name};")
         source = SOURCE.format(
             typedefs=" ".join(f"typedef {_c_name(dtype)} {kind};" for kind, dtype in dtypes.items() if len(kind) == 1),
             preamble=self.preamble,
             operands=len(params),
-            loads=" ".join(["const " + load for load in loads[:-1]] + loads[-1:]),
+            loads=" ".join(loads),
             operation=self.operation,
-            store=f"*({types[-1]} *)_at[{len(params) - 1}] = {self.output[1]};",
+            store=" ".join(stores),
         )
         hosts = [
             arg._host if isinstance(arg, ndarray) else np.array(arg, dtypes[kind])
-            for (kind, _), arg in zip(params, (*args, out), strict=True)
+            for (kind, _), arg in zip(params, (*args, *outs), strict=True)
         ]
-        hosts = [np.broadcast_to(host, shape) for host in hosts]
-        steps = [step for host in hosts for step in host.strides]
+        for host, raw in zip(hosts, self.raw, strict=True):
+            assert not raw or host.flags.c_contiguous, "the emulation has pointers for raw arrays"
+        steps = [
+            step
+            for host, raw in zip(hosts, self.raw, strict=True)
+            for step in ((0,) * len(shape) if raw else np.broadcast_to(host, shape).strides)
+        ]
         _compile(source, self.flags)(
             ctypes.c_ssize_t(math.prod(shape)),
             ctypes.c_ssize_t(len(shape)),
@@ -269,18 +284,25 @@ class ElementwiseKernel(_Kernel):
     def __init__(self, in_params, out_params, operation, name="kernel", preamble="", options=()):
         super().__init__(in_params, out_params, operation, name, preamble, options)
 
-    def __call__(self, *args):
-        if len(args) not in (len(self.inputs), len(self.inputs) + 1):
+    def __call__(self, *args, size=None):
+        if len(args) not in (len(self.inputs), len(self.inputs) + len(self.outputs)):
             raise TypeError(f"Wrong number of arguments for {self.name!r}")
         shape, dtypes = self._resolve(args)
-        args, out = args[: len(self.inputs)], args[len(self.inputs) :]
-        out = out[0] if out else ndarray(np.empty(shape, dtypes[self.output[0]]))
-        if not isinstance(out, ndarray):
-            raise TypeError("Output arguments type must be cupy.ndarray")
-        if out.shape != shape:
-            raise ValueError("Out shape is mismatched")
-        self._run(args, out, shape, dtypes)
-        return out
+        if all(self.raw[k] for k, arg in enumerate(args) if isinstance(arg, ndarray)):
+            if size is None:
+                raise ValueError("Loop size is undecided.")
+            shape = (size,)
+        elif size is not None:
+            raise ValueError("Specified 'size' can be used only if all of the ndarray are 'raw'.")
+        args, outs = args[: len(self.inputs)], args[len(self.inputs) :]
+        outs = outs or [ndarray(np.empty(shape, dtypes[kind])) for kind, _ in self.outputs]
+        for out, raw in zip(outs, self.raw[len(self.inputs) :], strict=True):
+            if not isinstance(out, ndarray):
+                raise TypeError("Output arguments type must be cupy.ndarray")
+            if out.shape != shape and not raw:
+                raise ValueError("Out shape is mismatched")
+        self._run(args, outs, shape, dtypes)
+        return outs[0] if len(outs) == 1 else tuple(outs)
 
 
 class ReductionKernel(_Kernel):
@@ -300,6 +322,6 @@ class ReductionKernel(_Kernel):
         shape, dtypes = self._resolve(args)
         axes = np.lib.array_utils.normalize_axis_tuple(range(len(shape)) if axis is None else axis, len(shape))
         kept = [1 if k in axes else n for k, n in enumerate(shape)]
-        out = ndarray(np.full(kept, self.identity, dtypes[self.output[0]]))
-        self._run(args, out, shape, dtypes)
+        out = ndarray(np.full(kept, self.identity, dtypes[self.outputs[0][0]]))
+        self._run(args, [out], shape, dtypes)
         return out.reshape([n for k, n in enumerate(shape) if k not in axes])

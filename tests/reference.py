@@ -142,3 +142,40 @@ def celu_backward_from_output(grad, output, alpha):
 def selu_backward_from_output(grad, output):
     (wide,) = _wide(grad)
     return _one_sided(output, SELU_SCALE * wide, _rounded_sum(output, SELU_A) * wide)
+
+
+def philox4x32(counter, key):
+    """Philox4x32-10 (Salmon 2011): counter (..., 4) and key (2,) of 32-bit numbers to as many words."""
+    c = [np.asarray(counter, np.uint64)[..., k] for k in range(4)]
+    k0, k1 = (int(word) for word in key)
+    low = np.uint64(0xFFFFFFFF)
+    for _ in range(10):
+        products = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
+        (hi0, lo0), (hi1, lo1) = ((p >> np.uint64(32), p & low) for p in products)
+        c = [hi1 ^ c[1] ^ np.uint64(k0), lo1, hi0 ^ c[3] ^ np.uint64(k1), lo0]
+        k0, k1 = (k0 + 0x9E3779B9) % 2**32, (k1 + 0xBB67AE85) % 2**32
+    return np.stack(c, axis=-1).astype(np.uint32)
+
+
+def random_words(seed, stream, indices):
+    """The words of the elements with these indices (integers of any size below 2^64)."""
+    indices = np.asarray(indices, np.uint64)
+    block, word = indices // np.uint64(4), (indices % np.uint64(4)).astype(np.int64)
+    halves = [block % np.uint64(2**32), block // np.uint64(2**32)]
+    counter = np.stack([*halves, np.full_like(block, stream), np.zeros_like(block)], axis=-1)
+    words = philox4x32(counter, (seed % 2**32, seed // 2**32))
+    return np.take_along_axis(words, word[..., None], axis=-1)[..., 0]
+
+
+def dropout(x, p, seed, indices):
+    # Srivastava 2014, divided by the probability to be kept; x is float32 or float64.
+    dropped = random_words(seed, 0, indices).astype(np.uint64) < int(np.floor(p * 2.0**32))
+    scale = x.dtype.type(1 / (1 - p) if p < 1 else 0)
+    return np.where(dropped, x.dtype.type(0), x * scale)
+
+
+def rrelu_slopes(dtype, lower, upper, seed, indices):
+    # Xu 2015.
+    lower, upper = np.dtype(dtype).type(lower), np.dtype(dtype).type(upper)
+    unit = (random_words(seed, 1, indices) // np.uint32(256)).astype(dtype) / np.dtype(dtype).type(2**24)
+    return lower + (upper - lower) * unit

@@ -130,8 +130,14 @@ def test_backward_shapes():
     assert (out == 7).all()
 
 
-def test_exactly_one_of_x_and_output():
+def test_exactly_one_of_x_output_and_mask():
     for function in (pyleaky.relu_backward, pyleaky.leaky_relu_backward):
+        message = f"{function.__name__} takes exactly one of x, output and mask, got "
+        with pytest.raises(TypeError, match=message + "none"):
+            function(X)
+        with pytest.raises(TypeError, match=message + "several"):
+            function(X, X, output=X)
+    for function in (pyleaky.elu_backward, pyleaky.celu_backward, pyleaky.selu_backward):
         message = f"{function.__name__} takes exactly one of x and output, got "
         with pytest.raises(TypeError, match=message + "neither"):
             function(X)

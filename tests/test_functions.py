@@ -45,12 +45,20 @@ every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype._
 # ---------------------------------------------------------------------------------------------- the mathematics
 
 
+RRELU = "(x, lower=0.125, upper=0.3333333333333333, *, seed=None, start=0, "
+
+
 def test_signatures():
     signatures = {
-        "relu": "(x, *, out=None, where=True, dtype=None)",
-        "relu_backward": "(grad, x=None, *, output=None, out=None)",
-        "leaky_relu": "(x, negative_slope=0.01, *, out=None, where=True, dtype=None)",
-        "leaky_relu_backward": "(grad, x=None, negative_slope=0.01, *, output=None, out=None)",
+        "relu": "(x, *, out=None, where=True, dtype=None, return_mask=False)",
+        "relu_backward": "(grad, x=None, *, output=None, mask=None, out=None)",
+        "leaky_relu": "(x, negative_slope=0.01, *, out=None, where=True, dtype=None, return_mask=False)",
+        "leaky_relu_backward": "(grad, x=None, negative_slope=0.01, *, output=None, mask=None, out=None)",
+        "unpack_mask": "(mask, shape)",
+        "dropout": "(x, p=0.5, *, seed=None, start=0, training=True, out=None, return_seed=False)",
+        "dropout_backward": "(grad, p=0.5, *, seed=None, start=0, training=True, out=None)",
+        "rrelu": RRELU + "training=True, out=None, return_seed=False)",
+        "rrelu_backward": RRELU.replace("x, ", "grad, x, ", 1) + "training=True, out=None)",
         "prelu": "(x, weight, *, axis=None, out=None, where=True, dtype=None)",
         "prelu_backward": "(grad, x, weight, *, axis=None)",
         "elu": "(x, alpha=1.0, *, out=None, where=True, dtype=None)",

@@ -221,6 +221,53 @@ def test_weight_gradient_compiles_with_nvrtc(real_gpu, letters, arch):
     assert not re.search(r"\b(mul|add)(\.rn)?\.f32\b|\batom\.|\bred\.", ptx)
 
 
+def raw_cuda_source(kernel, dtype):
+    """The same for a kernel of raw arrays, of which those of type T have this dtype, and numbers."""
+    import cupy
+    from cupy._core import _carray, _kernel, _scalar, core
+
+    array, indexer, scalar = 1, 2, 3
+    params = (*kernel.in_params, *kernel.out_params)
+    dtypes = [np.dtype(dtype if param.dtype is None else param.dtype) for param in params]
+    _, _, types = _kernel._decide_params_type(
+        kernel.in_params,
+        kernel.out_params,
+        tuple(dtypes[: len(kernel.in_params)]),
+        tuple(dtypes[len(kernel.in_params) :]),
+    )
+    infos = [
+        _kernel._ArgInfo(array, cupy.ndarray, found, 1, True, True)
+        if param.raw
+        else _kernel._ArgInfo(scalar, _scalar.CScalar, found, 0, True, True)
+        for param, found in zip(params, dtypes, strict=True)
+    ]
+    infos.append(_kernel._ArgInfo(indexer, _carray.Indexer, None, 1, True, True))
+    text = kernel.operation, kernel.name, kernel.preamble
+    source = _kernel._get_elementwise_kernel_code(tuple(infos), types, kernel.params, *text)
+    return "".join(f"#include <{header}>\n" for header in core._cupy_header_list) + source
+
+
+FUSED = [
+    ("mask_kernel", "relu"),
+    ("mask_kernel", "leaky_relu"),
+    ("from_mask_kernel", "relu_backward"),
+    ("from_mask_kernel", "leaky_relu_backward"),
+    ("random_kernel", "dropout"),
+    ("random_kernel", "rrelu"),
+    ("random_kernel", "rrelu_backward"),
+]
+
+
+@every_arch
+@every_dtype
+@pytest.mark.parametrize(("maker", "name"), FUSED)
+def test_fused_kernels_compile_with_nvrtc(real_gpu, maker, name, dtype, arch):
+    kernel = getattr(real_gpu, maker)(name, dtype is np.float64)
+    ptx = compile_cuda(raw_cuda_source(kernel, dtype), real_gpu.OPTIONS, arch)
+    check_ptx(ptx)
+    assert f".entry {kernel.name}(" in ptx
+
+
 def test_cupy_is_not_imported_before_its_array_arrives():
     code = """
 import sys

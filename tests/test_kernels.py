@@ -9,10 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from arrays import HALVES, any_bits, assert_same_bits, bfloat16
+from arrays import DTYPES, HALVES, any_bits, assert_same_bits, bfloat16
 
 import pyleaky
 from pyleaky import kernels
+
+FUSED = [
+    "relu_with_mask",
+    "leaky_relu_with_mask",
+    "relu_backward_from_mask",
+    "leaky_relu_backward_from_mask",
+    "dropout",
+    "rrelu",
+    "rrelu_backward",
+]
 
 
 def test_any_buffer():
@@ -71,6 +81,52 @@ def test_half_types_as_anything_else_are_refused():
             call()
     assert (out == 7).all()
     assert (x == -1).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fused_kernels(dtype):
+    suffix = {np.float16: "f16", bfloat16: "bf16", np.float32: "f32", np.float64: "f64"}[dtype]
+    door = {name: getattr(kernels, f"{name}_{suffix}") for name in FUSED}
+    for n in (0, 1, 70, 1001):
+        x, grad = (any_bits(np.random.default_rng(seed), n, dtype) for seed in (0, 1))
+        views = [a.view(np.uint16) if dtype in HALVES else a for a in (x, grad, np.empty_like(x))]
+        out, mask = views[2], np.empty((n + 7) // 8, np.uint8)
+
+        def result(n=n, out=out):
+            return out.view(dtype)
+
+        y, bits = pyleaky.leaky_relu(x, -0.5, return_mask=True)
+        assert door["leaky_relu_with_mask"](views[0], -0.5, out, mask) == n
+        assert_same_bits(result(), y)
+        assert_same_bits(mask, bits)
+        assert door["leaky_relu_backward_from_mask"](views[1], mask, -0.5, out) == n
+        assert_same_bits(result(), pyleaky.leaky_relu_backward(grad, x, -0.5))
+        assert door["relu_with_mask"](views[0], out, mask) == n
+        assert_same_bits(result(), pyleaky.relu(x))
+        assert door["relu_backward_from_mask"](views[1], mask, out) == n
+        assert_same_bits(result(), pyleaky.relu_backward(grad, x))
+        assert door["dropout"](views[0], 0.3, 5, 7, out) == n
+        assert_same_bits(result(), pyleaky.dropout(x, 0.3, seed=5, start=7))
+        assert door["rrelu"](views[0], 0.1, 0.3, 5, 7, out) == n
+        assert_same_bits(result(), pyleaky.rrelu(x, 0.1, 0.3, seed=5, start=7))
+        assert door["rrelu_backward"](views[1], views[0], 0.1, 0.3, 5, 7, out) == n
+        assert_same_bits(result(), pyleaky.rrelu_backward(grad, x, 0.1, 0.3, seed=5, start=7))
+
+
+def test_bad_calls_of_fused_kernels():
+    x, out, mask = np.ones(9, np.float32), np.full(9, 7, np.float32), np.zeros(2, np.uint8)
+    for message, call in [
+        ("mask has 1 bytes, 9 elements need 2", lambda: kernels.relu_with_mask_f32(x, out, mask[:1])),
+        ("grad has 8 elements, out has 9", lambda: kernels.relu_backward_from_mask_f32(x[:8], mask, out)),
+        ("out overlaps x without being it", lambda: kernels.leaky_relu_with_mask_f32(x[1:], 0.1, x[:8], mask[:1])),
+        (r"p must be in \[0, 1\], got 1.5", lambda: kernels.dropout_f32(x, 1.5, 0, 0, out)),
+        ("lower must not be above upper", lambda: kernels.rrelu_f32(x, 0.5, 0.1, 0, 0, out)),
+        ("x has 3 elements, out has 9", lambda: kernels.rrelu_backward_f32(x, x[:3], 0.1, 0.2, 0, 0, out)),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert (out == 7).all()
+    assert (x == 1).all()
 
 
 MODULE = """

@@ -30,18 +30,20 @@ def test_examples_in_docstrings(name):
 
 
 @pytest.mark.skipif(not (SOURCE / "README.md").exists(), reason="not in the source tree")
-def test_quick_start_of_the_readme():
-    (code,) = re.findall(r"```python\n(.*?)```", (SOURCE / "README.md").read_text(), re.DOTALL)
-    assert len(code.strip().splitlines()) <= 15
+def test_examples_of_the_readme():
+    blocks = re.findall(r"```python\n(.*?)```", (SOURCE / "README.md").read_text(), re.DOTALL)
+    assert len(blocks[0].strip().splitlines()) <= 15  # the quick start
     namespace = {}
-    exec(code, namespace)
-    assert np.isfinite(namespace["x"]).all()
+    for code in blocks:
+        exec(code, namespace)
+        assert np.isfinite(namespace["x"]).all()
+        assert namespace["dx"].shape == namespace["x"].shape
 
 
 def test_installed_files():
     assert importlib.metadata.version("pyleaky") == pyleaky.__version__
     present = {path.name for path in PACKAGE.iterdir()}
-    assert {"py.typed", "_core.pyi", "_functions.pyi", "kernels.pyi", "kernels.pxd"} <= present
+    assert {"py.typed", "_core.pyi", "_functions.pyi", "_fused.pyi", "kernels.pyi", "kernels.pxd"} <= present
     if "site-packages" in PACKAGE.parts:
         assert not [name for name in present if name.endswith((".c", ".h", ".inc", ".pyx", ".in"))]
 
@@ -51,7 +53,10 @@ def test_memoryview_functions_match_their_stub():
     names = set(re.findall(r"^def (\w+)\(", stub, re.MULTILINE))
     public = {name for name in dir(kernels) if re.search(r"_b?f\d\d$", name)}
     assert names == public
-    assert names == {f"{row}_{suffix}" for row in pyleaky._core.ROWS for suffix in ("f16", "bf16", "f32", "f64")}
+    fused = ["dropout", "rrelu", "rrelu_backward"]
+    fused += [f"{name}{kind}" for name in ("relu", "leaky_relu") for kind in ("_with_mask", "_backward_from_mask")]
+    every = [*pyleaky._core.ROWS, *fused]
+    assert names == {f"{name}_{suffix}" for name in every for suffix in ("f16", "bf16", "f32", "f64")}
 
 
 # ---------------------------------------------------------------------------------------------- the build

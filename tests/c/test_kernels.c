@@ -4,6 +4,7 @@
  * (every NaN mapped to one).  The digests of all ISAs must agree; they are printed, so that two machines can be
  * compared by diff.  Formulas are checked elsewhere (tests/reference.py). */
 #include "../../src/leaky.h"
+#include "../../src/philox.h"
 
 #include <fenv.h>
 #include <stdint.h>
@@ -260,11 +261,91 @@ static void environment(void)
         fprintf(stderr, "the caller's floating-point state was not restored\n"), exit(1);
 }
 
+/* ---- fused.inc */
+
+enum { FUSED = LEAKY_MASKED_KERNELS + LEAKY_RANDOM_KERNELS };
+static const char *const fused_names[FUSED] = {"relu_masked", "leaky_relu_masked", "relu_backward_masked",
+                                               "leaky_relu_backward_masked", "dropout", "rrelu", "rrelu_backward"};
+
+static void fused_fail(int kernel, enum leaky_dtype dtype, const char *what, ptrdiff_t n)
+{
+    fprintf(stderr, "%s %s %s: %s (n = %td)\n", leaky_isa_names[leaky_isa_in_use()], fused_names[kernel], dtype_names[dtype],
+            what, n);
+    exit(1);
+}
+
+/* memory[0] and [1] hold the inputs, [2] the output, [3] the mask; whatever lies outside of n elements must stay. */
+static void run_fused(int kernel, enum leaky_dtype dtype, ptrdiff_t from, ptrdiff_t n, const ptrdiff_t *at, ptrdiff_t mask_at)
+{
+    const struct leaky_fused *const fused = leaky_fused_kernels[leaky_isa_in_use()][dtype];
+    if (kernel < LEAKY_MASKED_KERNELS) {
+        const struct leaky_masked call = {(char *)memory[0] + at[0], (char *)memory[2] + at[2], memory[3] + mask_at, -0.3,
+                                          (int)(n % 2)};
+        fused->masked[kernel](&call, from, n);
+    } else {
+        const struct leaky_random call = {.in = {(char *)memory[0] + at[0], (char *)memory[1] + at[1]},
+                                          .out = (char *)memory[2] + at[2], .seed = 0x123456789abcdef, .start = (uint64_t)n,
+                                          .stream = 1, .p = 0.3, .lower = 0.1, .upper = 0.4};
+        fused->random[kernel - LEAKY_MASKED_KERNELS](&call, from, n);
+    }
+}
+
+static void fused_kernel(int kernel, enum leaky_dtype dtype, uint64_t *digest)
+{
+    const ptrdiff_t size = sizes[dtype];
+    const int writes_mask = kernel < LEAKY_RELU_BACKWARD_MASKED;
+    for (ptrdiff_t n = 0; n <= LONGEST; n += n < 140 ? 1 : n < 600 ? 153 : LONGEST - n > 0 ? LONGEST - n : 1)
+        for (ptrdiff_t offset = 0; offset < 17; offset += n < 140 ? 4 : 1) {
+            const ptrdiff_t at[3] = {GUARD + offset * size, GUARD + 3 * size, GUARD + (16 - offset) * size};
+            const ptrdiff_t mask_at = GUARD + offset, bytes = (n + 7) / 8;
+            memcpy(before, memory, sizeof memory);
+            run_fused(kernel, dtype, 0, n, at, mask_at);
+            for (ptrdiff_t i = 0; i < n; i++)
+                fold(digest, canonical(memory[2] + at[2] + i * size, dtype));
+            for (ptrdiff_t i = 0; i < bytes; i++)
+                fold(digest, memory[3][mask_at + i]);
+            /* In two parts it is the same, and nothing else is touched. */
+            memcpy(expected, memory, sizeof memory);
+            memcpy(memory, before, sizeof memory);
+            const ptrdiff_t middle = n / 2 / 64 * 64;
+            run_fused(kernel, dtype, 0, middle, at, mask_at);
+            if (kernel < LEAKY_MASKED_KERNELS) {
+                run_fused(kernel, dtype, middle, n - middle, at, mask_at);
+                for (ptrdiff_t i = 0; i < n * size; i += size)
+                    if (canonical(memory[2] + at[2] + i, dtype) != canonical(expected[2] + at[2] + i, dtype))
+                        fused_fail(kernel, dtype, "two parts are not the whole", n);
+                if (memcmp(memory[3] + mask_at, expected[3] + mask_at, (size_t)bytes))
+                    fused_fail(kernel, dtype, "the mask of two parts is not that of the whole", n);
+            }
+            memcpy(memory[2] + at[2], before[2] + at[2], (size_t)(n * size));
+            if (writes_mask)
+                memcpy(memory[3] + mask_at, before[3] + mask_at, (size_t)bytes);
+            if (memcmp(memory, before, sizeof memory))
+                fused_fail(kernel, dtype, "wrote outside its output", n);
+        }
+}
+
+static void known_answers(void)
+{
+    static const uint32_t counter[3][4] = {{0}, {~0u, ~0u, ~0u, ~0u}, {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}};
+    static const uint32_t key[3][2] = {{0}, {~0u, ~0u}, {0xa4093822, 0x299f31d0}};
+    static const uint32_t published[3][4] = {{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
+                                             {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
+                                             {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}};
+    for (int i = 0; i < 3; i++) {
+        uint32_t words[4];
+        philox(counter[i], key[i], words);
+        if (memcmp(words, published[i], sizeof words))
+            fprintf(stderr, "philox differs from its published vectors\n"), exit(1);
+    }
+}
+
 int main(void)
 {
-    uint64_t digests[LEAKY_ROWS][LEAKY_DTYPES] = {{0}};
+    uint64_t digests[LEAKY_ROWS][LEAKY_DTYPES] = {{0}}, fused[FUSED][LEAKY_DTYPES] = {{0}};
     int isas = 0;
 
+    known_answers();
     for (int isa = 0; isa < LEAKY_ISAS; isa++) {
         if (!leaky_isa_supported((enum leaky_isa)isa) || leaky_use_isa(leaky_isa_names[isa]))
             continue;
@@ -292,10 +373,25 @@ int main(void)
                 }
                 digests[row][dtype] = digest;
             }
+        for (int kernel = 0; kernel < FUSED; kernel++)
+            for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++) {
+                uint64_t digest = 0xcbf29ce484222325u;
+                random_state = (uint64_t)(kernel * LEAKY_DTYPES + dtype);
+                for (int k = 0; k < OPERANDS; k++)
+                    for (ptrdiff_t i = 0; i + 8 <= ROOM; i += sizes[dtype])
+                        put_random(memory[k] + i, (enum leaky_dtype)dtype);
+                fused_kernel(kernel, (enum leaky_dtype)dtype, &digest);
+                if (isas > 1 && digest != fused[kernel][dtype])
+                    fused_fail(kernel, (enum leaky_dtype)dtype, "differs from the ISA before it", 0);
+                fused[kernel][dtype] = digest;
+            }
     }
     for (int row = 0; row < LEAKY_ROWS; row++)
         for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++)
             printf("%-28s%-12s%016llx\n", leaky_rows[row].name, dtype_names[dtype],
                    (unsigned long long)digests[row][dtype]);
+    for (int kernel = 0; kernel < FUSED; kernel++)
+        for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++)
+            printf("%-28s%-12s%016llx\n", fused_names[kernel], dtype_names[dtype], (unsigned long long)fused[kernel][dtype]);
     return 0;
 }

@@ -1,0 +1,93 @@
+"""What is fused, beside what it replaces, on the CPU: packed masks, dropout and RReLU, in float32 with all threads.
+
+Without PyTorch only the ratios to pyleaky's own functions are measured.  Masks: `out` given, as results of 16M elements
+are mostly page faults otherwise.  Dropout and RReLU: fresh results, since PyTorch's functions have no `out`.
+"""
+
+import argparse
+import importlib.util
+
+import numpy as np
+from _functions import K, M
+from _measure import Contender, environment, interleave, settle
+from _peers import using
+from _results import add_output_options, folder, ratio_text, size_text, table, time_text, write
+from tqdm import tqdm
+
+import pyleaky
+
+# What: (pyleaky's statement, whose time is the other, its statement, times as fast as that it shall be, from what size)
+JOBS = {
+    "leaky_relu forward with mask": (
+        "pyleaky.leaky_relu(x, 0.1, out=out, return_mask=True)",
+        "pyleaky without mask",
+        "pyleaky.leaky_relu(x, 0.1, out=out)",
+        1 / 1.15,
+        16 * M,
+    ),
+    "leaky_relu backward from mask": (
+        "pyleaky.leaky_relu_backward(grad, mask=mask, negative_slope=0.1, out=out)",
+        "PyTorch from x",
+        "aten.leaky_relu_backward.grad_input(t_grad, t_x, 0.1, False, grad_input=t_out)",
+        1.3,
+        16 * M,
+    ),
+    "dropout": ("pyleaky.dropout(x, 0.5, seed=1)", "PyTorch", "aten.native_dropout(t_x, 0.5, True)", 40, M),
+    "rrelu": (
+        "pyleaky.rrelu(x, seed=1)",
+        "PyTorch",
+        "aten.rrelu_with_noise(t_x, t_out, 1 / 8, 1 / 3, True)",
+        20,
+        M,
+    ),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_output_options(parser, "two rounds up to 64K elements")
+    options = parser.parse_args()
+    has_torch = importlib.util.find_spec("torch") is not None
+    rows, lines = [], []
+    sizes = (64 * K,) if options.quick else (64 * K, M, 16 * M)
+    for size in tqdm(sizes, unit="size"):
+        rng = np.random.default_rng(0)
+        x, grad = (rng.standard_normal(size, dtype=np.float32) for _ in range(2))
+        names = {"pyleaky": pyleaky, "x": x, "grad": grad, "out": np.empty_like(x)}
+        names["mask"] = pyleaky.leaky_relu(x, return_mask=True)[1]
+        if has_torch:
+            import torch
+
+            names |= {f"t_{name}": torch.from_numpy(names[name]) for name in ("x", "grad", "out")}
+            names["aten"] = torch.ops.aten
+        for what, (ours, rival, theirs, target, from_size) in JOBS.items():
+            if not has_torch and rival.startswith("PyTorch"):
+                continue
+            group = [
+                Contender(label, statement, 2 * x.nbytes, label, has_out="out=" in statement)
+                for label, statement in (("pyleaky", ours), (rival, theirs))
+            ]
+            with using(pyleaky.get_num_threads()):
+                found = interleave(group, names, 2 if options.quick else 15, 2e6, seconds=8, rest=settle)
+            rows += [{"what": what, "size": size} | row for row in found]
+            mine, other = (row["median_ns"] for row in found)
+            judged = size >= from_size
+            result = ("met" if other / mine >= target else "**missed**") if judged else "-"
+            wanted = ratio_text(target) if judged else "-"
+            lines.append(
+                [what, size_text(size), time_text(mine), f"{rival}: {time_text(other)}", ratio_text(other / mine)]
+            )
+            lines[-1] += [wanted, result]
+    about = environment()
+    if has_torch:
+        about["torch"] = torch.__version__
+    head = ["what", "size", "pyleaky", "beside", "times as fast", "target", "result"]
+    text = (
+        f"# Fused kernels, float32, {pyleaky.get_num_threads()} threads\n\n{about['cpu']}, {about['isa']}, "
+        f"{about['date'][:10]}, PyTorch {about.get('torch', 'not installed')}\n\n{table(head, lines, left=1)}\n"
+    )
+    write(folder(options) / f"fused-{about['isa']}", text, {"environment": about, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
