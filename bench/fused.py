@@ -1,12 +1,14 @@
-"""What is fused, beside what it replaces, on the CPU: packed masks, dropout and RReLU, in float32 with all threads.
+"""What is fused beside what it replaces, on the CPU, with all threads: masks, dropout, RReLU, PReLU's gradients.
 
-Without PyTorch only the ratios to pyleaky's own functions are measured.  Masks: `out` given, as results of 16M elements
-are mostly page faults otherwise.  Dropout and RReLU: fresh results, since PyTorch's functions have no `out`.
+float32, and PReLU's gradients for 64 columns also in half types.  Without PyTorch only the ratios to pyleaky's own
+functions are measured.  Masks: `out` given, as results of 16M elements are mostly page faults otherwise.  All others:
+fresh results, since PyTorch's functions have no `out`.
 """
 
 import argparse
 import importlib.util
 
+import ml_dtypes  # noqa: F401, for NumPy's dtype bfloat16
 import numpy as np
 from _functions import K, M
 from _measure import Contender, environment, interleave, settle
@@ -16,6 +18,7 @@ from tqdm import tqdm
 
 import pyleaky
 
+TORCH_PRELU = "(both := aten._prelu_kernel_backward(t_grad{0}, t_x{0}, t_weight{0}))[0], both[1].sum(0)"
 # What: (pyleaky's statement, whose time is the other, its statement, times as fast as that it shall be, from what size)
 JOBS = {
     "leaky_relu forward with mask": (
@@ -40,7 +43,25 @@ JOBS = {
         20,
         M,
     ),
+    **{
+        f"prelu backward, {dtype}": (
+            f"pyleaky.prelu_backward(grad_{dtype}, x_{dtype}, weight_{dtype}, axis=1)",
+            "PyTorch",
+            TORCH_PRELU.format(f"_{dtype}"),
+            target,
+            M,
+        )
+        for dtype, target in (("float32", 8), ("float16", 10), ("bfloat16", 10))
+    },
 }
+
+
+def to_tensor(array):
+    import torch
+
+    if array.dtype == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
 
 
 def main():
@@ -55,10 +76,13 @@ def main():
         x, grad = (rng.standard_normal(size, dtype=np.float32) for _ in range(2))
         names = {"pyleaky": pyleaky, "x": x, "grad": grad, "out": np.empty_like(x)}
         names["mask"] = pyleaky.leaky_relu(x, return_mask=True)[1]
+        for dtype in ("float32", "float16", "bfloat16"):
+            arrays = {"x": x.reshape(-1, 64), "grad": grad.reshape(-1, 64), "weight": np.linspace(0, 0.5, 64)}
+            names |= {f"{name}_{dtype}": array.astype(dtype) for name, array in arrays.items()}
         if has_torch:
             import torch
 
-            names |= {f"t_{name}": torch.from_numpy(names[name]) for name in ("x", "grad", "out")}
+            names |= {f"t_{name}": to_tensor(value) for name, value in names.items() if isinstance(value, np.ndarray)}
             names["aten"] = torch.ops.aten
         for what, (ours, rival, theirs, target, from_size) in JOBS.items():
             if not has_torch and rival.startswith("PyTorch"):
@@ -83,7 +107,7 @@ def main():
         about["torch"] = torch.__version__
     head = ["what", "size", "pyleaky", "beside", "times as fast", "target", "result"]
     text = (
-        f"# Fused kernels, float32, {pyleaky.get_num_threads()} threads\n\n{about['cpu']}, {about['isa']}, "
+        f"# Fused kernels, {pyleaky.get_num_threads()} threads\n\n{about['cpu']}, {about['isa']}, "
         f"{about['date'][:10]}, PyTorch {about.get('torch', 'not installed')}\n\n{table(head, lines, left=1)}\n"
     )
     write(folder(options) / f"fused-{about['isa']}", text, {"environment": about, "rows": rows})

@@ -76,6 +76,10 @@ cdef extern from "leaky.h":
         char *out
         uint64_t seed, start, stream
         double p, lower, upper
+    int leaky_run_prelu_backward(leaky_dtype, const char *, const char *, const char *, char *, double *, ptrdiff_t,
+                                 ptrdiff_t, ptrdiff_t) nogil
+    int leaky_run_prelu_backward_number(leaky_dtype, const char *, const char *, double, char *, double *,
+                                        ptrdiff_t) nogil
     void leaky_run_masked(int, leaky_dtype, const char *, char *, unsigned char *, ptrdiff_t, double) nogil
     void leaky_run_random(int, leaky_dtype, const leaky_random *, int, const ptrdiff_t *, const uint64_t *) nogil
     enum:
@@ -176,6 +180,13 @@ cdef void run_number(int row, int dtype, char **args, ptrdiff_t n, ptrdiff_t *st
 cdef void run_masked(int kernel, int dtype, const char *values, char *out, unsigned char *mask, ptrdiff_t n,
                      double slope) noexcept nogil:
     leaky_run_masked(kernel, <leaky_dtype>dtype, values, out, mask, n, slope)
+
+
+cdef int run_prelu_backward(int dtype, const char *grad, const char *x, const char *weight, double number, char *dx,
+                            double *weight_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner) noexcept nogil:
+    if channels == 0:
+        return leaky_run_prelu_backward_number(<leaky_dtype>dtype, grad, x, number, dx, weight_grad, inner)
+    return leaky_run_prelu_backward(<leaky_dtype>dtype, grad, x, weight, dx, weight_grad, outer, channels, inner)
 
 
 cdef void run_random(int kernel, int dtype, const char *first, const char *second, char *out, int dims,

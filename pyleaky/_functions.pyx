@@ -10,7 +10,17 @@ from cpython.long cimport PyLong_CheckExact
 from libc.math cimport isinf
 from libc.stddef cimport ptrdiff_t
 
-from pyleaky._core cimport RECYCLE_FROM, dtype_of, empty, is_long, run, run_channels, run_masked, run_number
+from pyleaky._core cimport (
+    RECYCLE_FROM,
+    dtype_of,
+    empty,
+    is_long,
+    run,
+    run_channels,
+    run_masked,
+    run_number,
+    run_prelu_backward,
+)
 
 import math
 import operator
@@ -1512,6 +1522,50 @@ def prelu(x, weight, *, axis=None, out=None, where=True, dtype=None):
     return _call("leaky_relu", [("x", x), ("weight", laid)], out, where, dtype)
 
 
+cdef object _one_pass(object grad, object x, object laid, tuple laid_shape):
+    # dx and, in float64, the gradient of the weight in the shape that it is laid in; None where the arrays are not in C
+    # order, or weights go along axes that others come between, or each has one element only.
+    cdef cnp.ndarray a, b, w, dx, total
+    cdef ptrdiff_t outer, channels, inner
+    cdef const char *weights = NULL
+    cdef double number = 0
+    cdef int code, status
+
+    if not _is_plain(x) or not _is_twin(grad, x) or not cnp.PyArray_IS_C_CONTIGUOUS(x):
+        return None
+    a = <cnp.ndarray>grad
+    b = <cnp.ndarray>x
+    shape = x.shape
+    if isinstance(laid, float):
+        number = laid
+        outer, channels, inner = 1, 0, b.size
+    else:
+        if not _is_plain(laid) or not cnp.PyArray_IS_C_CONTIGUOUS(laid) or cnp.PyArray_NDIM(laid) > b.ndim:
+            return None
+        w = <cnp.ndarray>laid
+        if cnp.PyArray_TYPE(w) != cnp.PyArray_TYPE(b):
+            return None
+        weights = <const char *>cnp.PyArray_DATA(w)
+        padded = (1,) * (b.ndim - w.ndim) + laid_shape
+        along = [k for k in range(b.ndim) if padded[k] != 1]
+        first, last = (along[0], along[-1] + 1) if along else (0, 0)
+        if padded[first:last] != shape[first:last]:
+            return None
+        outer, channels, inner = (math.prod(part) for part in (shape[:first], shape[first:last], shape[last:]))
+    if outer * inner == 1:
+        return None
+    dx = empty_like(b)
+    total = np.empty(laid_shape)
+    code = dtype_of(cnp.PyArray_TYPE(b))
+    with nogil:
+        status = run_prelu_backward(code, <const char *>cnp.PyArray_DATA(a), <const char *>cnp.PyArray_DATA(b), weights,
+                                    number, <char *>cnp.PyArray_DATA(dx), <double *>cnp.PyArray_DATA(total), outer,
+                                    channels, inner)
+    if status:
+        raise MemoryError("no memory for the sums of weight's gradient")
+    return dx, total
+
+
 def prelu_backward(grad, x, weight, *, axis=None):
     """
     Gradients of `prelu` with respect to its input and its weight.
@@ -1552,6 +1606,12 @@ def prelu_backward(grad, x, weight, *, axis=None):
     --------
     prelu
 
+    Notes
+    -----
+    Arrays in C order, with weights along one axis or neighbouring ones or a single weight, are read once.  The order of
+    the additions depends on the shape alone, not on the CPU or the number of threads; for float64 what the
+    roundings cut off is added at the end.
+
     References
     ----------
     K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers: surpassing human-level performance on ImageNet
@@ -1570,9 +1630,10 @@ def prelu_backward(grad, x, weight, *, axis=None):
     """
     back_end = _back_end([("grad", grad), ("x", x), ("weight", weight)])
     laid, order = _lay(weight, x, axis)
-    dx = _backward("leaky_relu_backward", grad, x, None, ("weight", laid))
     number = isinstance(laid, float)
     shape, laid_shape = _shape(x), () if number else _shape(laid)
+    found = _one_pass(grad, x, laid, laid_shape)
+    dx = _backward("leaky_relu_backward", grad, x, None, ("weight", laid)) if found is None else found[0]
     missing = len(shape) - len(laid_shape)
     summed = tuple(k for k in range(len(shape)) if k < missing or (laid_shape[k - missing] == 1 != shape[k]))
     dtype = getattr(laid, "dtype", dx.dtype)
@@ -1580,7 +1641,9 @@ def prelu_backward(grad, x, weight, *, axis=None):
         dtype = dx.dtype
 
     with np.errstate(all="ignore"):
-        if back_end is not None and summed:
+        if found is not None:
+            total = found[1]
+        elif back_end is not None and summed:
             total = back_end.sum_weight_grad(grad, x, summed)
         else:
             total = _call("prelu_weight_grad", [("grad", grad), ("x", x)], dtype=np.float64)
@@ -1588,7 +1651,7 @@ def prelu_backward(grad, x, weight, *, axis=None):
                 total = np.sum(total, axis=summed if len(summed) < len(shape) else None)
         total = total.astype(dtype)
     if number:
-        return dx, total
+        return dx, total[()]
     if order is not None:
         kept = [laid_shape[k] for k in sorted(normalize_axis_tuple(axis, len(shape)))]
         total = total.reshape(kept).transpose(sorted(range(len(order)), key=order.__getitem__))

@@ -167,6 +167,16 @@ void leaky_share(leaky_part *part, const void *context, ptrdiff_t n, int64_t cos
     leaky_parallel(run_part, &range, (n + range.length - 1) / range.length, threads);
 }
 
+void leaky_share_tasks(leaky_part *part, const void *context, ptrdiff_t tasks, int64_t cost)
+{
+    if (tasks <= 0)
+        return;
+    const int threads = leaky_threads_for(cost);
+    const ptrdiff_t chunks = threads == 1 ? 1 : leaky_chunks_for(cost, threads), length = (tasks + chunks - 1) / chunks;
+    struct range range = {part, context, tasks, length};
+    leaky_parallel(run_part, &range, (tasks + length - 1) / length, threads);
+}
+
 /* A result from this size on is written around the caches, unless it is an input.  On a machine whose last cache has 32 MiB
  * two threads take at 16, 24, 32, 64 MiB 0.61, 0.97, 1.26, 2.6 ms so, and 0.42, 0.99, 1.4, 3.6 ms through the caches. */
 #define STREAM_FROM ((ptrdiff_t)32 << 20)

@@ -117,7 +117,18 @@ struct leaky_random {
     double p;                     /* dropout */
     double lower, upper;          /* rrelu */
 };
+/* A task is a block of one row of `inner` elements with the same weight, or `rows` rows by LEAKY_PRELU_STRIP of the columns, each
+ * with a weight of its own (inner is 1 then).  Its sums go to `sums`, in the order of the tasks or by rows and columns. */
+enum { LEAKY_PRELU_BLOCK = 4096, LEAKY_PRELU_STRIP = 256 };
+struct leaky_prelu {
+    const char *grad, *x, *weight; /* one weight per channel */
+    int number;                    /* one weight in all, which is in no half type but in float32 */
+    char *dx;                      /* may be grad or x */
+    ptrdiff_t outer, channels, inner, rows;
+    double *sums, *rests; /* and what their roundings have cut off, or 0 */
+};
 struct leaky_fused {
+    void (*prelu[2])(const struct leaky_prelu *call, ptrdiff_t task);
     void (*masked[LEAKY_MASKED_KERNELS])(const struct leaky_masked *call, ptrdiff_t from, ptrdiff_t n);
     void (*random[LEAKY_RANDOM_KERNELS])(const struct leaky_random *call, ptrdiff_t from, ptrdiff_t n);
 };
@@ -133,6 +144,8 @@ struct leaky_axis {
  * environment; `from` is a multiple of 1024; `cost` is in nanoseconds, on one thread. */
 typedef void leaky_part(const void *context, ptrdiff_t from, ptrdiff_t n);
 void leaky_share(leaky_part *part, const void *context, ptrdiff_t n, int64_t cost);
+/* The same for tasks, each of which is a piece of work; `from` is any. */
+void leaky_share_tasks(leaky_part *part, const void *context, ptrdiff_t tasks, int64_t cost);
 int leaky_is_large(enum leaky_dtype dtype, ptrdiff_t n); /* a result to be written around the caches */
 
 /* fused.c: the same for the kernels of fused.inc. */
@@ -140,6 +153,12 @@ void leaky_run_masked(enum leaky_masked_kernel kernel, enum leaky_dtype dtype, c
                       ptrdiff_t n, double slope);
 /* Of contiguous arrays in C order that may be parts of larger ones: dims axes of so many elements; from one element to the
  * next along each of them the index rises by so much. */
+/* dx and, for each channel, the sum of the row prelu_weight_grad, of contiguous arrays of outer * channels * inner elements.
+ * -1 when memory runs out; nothing is written then. */
+int leaky_run_prelu_backward(enum leaky_dtype dtype, const char *grad, const char *x, const char *weight, char *dx,
+                             double *weight_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner);
+int leaky_run_prelu_backward_number(enum leaky_dtype dtype, const char *grad, const char *x, double weight, char *dx,
+                                    double *weight_grad, ptrdiff_t n);
 void leaky_run_random(enum leaky_random_kernel kernel, enum leaky_dtype dtype, const struct leaky_random *call, int dims,
                       const ptrdiff_t *shape, const uint64_t *strides);
 

@@ -22,6 +22,7 @@ FUSED = [
     "dropout",
     "rrelu",
     "rrelu_backward",
+    "prelu_backward",
 ]
 
 
@@ -111,6 +112,16 @@ def test_fused_kernels(dtype):
         assert_same_bits(result(), pyleaky.rrelu(x, 0.1, 0.3, seed=5, start=7))
         assert door["rrelu_backward"](views[1], views[0], 0.1, 0.3, 5, 7, out) == n
         assert_same_bits(result(), pyleaky.rrelu_backward(grad, x, 0.1, 0.3, seed=5, start=7))
+        whole = n // 35 * 35
+        weight, sums = any_bits(np.random.default_rng(2), 7, dtype), np.empty(7)
+        view = weight.view(np.uint16) if dtype in HALVES else weight
+        cut = [a[:whole] for a in (views[1], views[0])]
+        assert door["prelu_backward"](*cut, view, 5, out[:whole], sums) == whole
+        shape = (whole // 35, 7, 5)
+        dx, dweight = pyleaky.prelu_backward(grad[:whole].reshape(shape), x[:whole].reshape(shape), weight, axis=1)
+        assert_same_bits(result()[:whole].reshape(shape), dx)
+        with np.errstate(all="ignore"):
+            assert_same_bits(sums.astype(dtype), dweight)
 
 
 def test_bad_calls_of_fused_kernels():
@@ -122,6 +133,14 @@ def test_bad_calls_of_fused_kernels():
         (r"p must be in \[0, 1\], got 1.5", lambda: kernels.dropout_f32(x, 1.5, 0, 0, out)),
         ("lower must not be above upper", lambda: kernels.rrelu_f32(x, 0.5, 0.1, 0, 0, out)),
         ("x has 3 elements, out has 9", lambda: kernels.rrelu_backward_f32(x, x[:3], 0.1, 0.2, 0, 0, out)),
+        (
+            "dx has 9 elements, expected a multiple of weight's 2 times inner, 1",
+            lambda: kernels.prelu_backward_f32(x, x, x[:2], 1, out, np.zeros(2)),
+        ),
+        (
+            "weight_grad has 2 elements, weight has 3",
+            lambda: kernels.prelu_backward_f32(x, x, x[:3], 1, out, np.zeros(2)),
+        ),
     ]:
         with pytest.raises(ValueError, match=message):
             call()

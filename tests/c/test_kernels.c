@@ -264,8 +264,9 @@ static void environment(void)
 /* ---- fused.inc */
 
 enum { FUSED = LEAKY_MASKED_KERNELS + LEAKY_RANDOM_KERNELS };
-static const char *const fused_names[FUSED] = {"relu_masked", "leaky_relu_masked", "relu_backward_masked",
-                                               "leaky_relu_backward_masked", "dropout", "rrelu", "rrelu_backward"};
+static const char *const fused_names[FUSED + 1] = {"relu_masked", "leaky_relu_masked", "relu_backward_masked",
+                                                   "leaky_relu_backward_masked", "dropout", "rrelu", "rrelu_backward",
+                                                   "prelu_backward"};
 
 static void fused_fail(int kernel, enum leaky_dtype dtype, const char *what, ptrdiff_t n)
 {
@@ -325,6 +326,36 @@ static void fused_kernel(int kernel, enum leaky_dtype dtype, uint64_t *digest)
         }
 }
 
+/* Finite numbers only: what inf - inf leaves in a sum depends on nothing here, but the sign of a NaN does. */
+static void prelu(enum leaky_dtype dtype, uint64_t *digest)
+{
+    static const ptrdiff_t shapes[][3] = {{1, 1, 1003}, {3, 5, 60}, {2, 2, 250}, {100, 10, 1}, {5, 67, 3}, {10, 33, 3}, {4, 1, 1}};
+    const ptrdiff_t size = sizes[dtype];
+    double sums[128];
+    for (int k = 0; k < 2; k++)
+        for (ptrdiff_t i = 0; i + 8 <= ROOM; i += size)
+            do
+                put_random(memory[k] + i, dtype);
+            while (dtype == LEAKY_F32   ? (memory[k][i + 3] & 0x7c) > 0x44
+                   : dtype == LEAKY_F64 ? (memory[k][i + 7] & 0x7f) > 0x41
+                                        : (memory[k][i + 1] & 0x7c) > 0x44);
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        const ptrdiff_t outer = shapes[k][0], channels = shapes[k][1], inner = shapes[k][2], n = outer * channels * inner;
+        char *const dx = (char *)memory[2] + GUARD + size * (ptrdiff_t)k;
+        memcpy(before, memory, sizeof memory);
+        if (leaky_run_prelu_backward(dtype, (char *)memory[0], (char *)memory[1], (char *)memory[1] + 64 * size, dx, sums, outer,
+                                     channels, inner))
+            fprintf(stderr, "no memory\n"), exit(1);
+        for (ptrdiff_t i = 0; i < n; i++)
+            fold(digest, canonical((unsigned char *)dx + i * size, dtype));
+        for (ptrdiff_t i = 0; i < channels; i++)
+            fold(digest, canonical((unsigned char *)(sums + i), LEAKY_F64));
+        memcpy(dx, before[2] + (dx - (char *)memory[2]), (size_t)(n * size));
+        if (memcmp(memory, before, sizeof memory))
+            fprintf(stderr, "prelu_backward %s: wrote outside its output\n", dtype_names[dtype]), exit(1);
+    }
+}
+
 static void known_answers(void)
 {
     static const uint32_t counter[3][4] = {{0}, {~0u, ~0u, ~0u, ~0u}, {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}};
@@ -342,7 +373,7 @@ static void known_answers(void)
 
 int main(void)
 {
-    uint64_t digests[LEAKY_ROWS][LEAKY_DTYPES] = {{0}}, fused[FUSED][LEAKY_DTYPES] = {{0}};
+    uint64_t digests[LEAKY_ROWS][LEAKY_DTYPES] = {{0}}, fused[FUSED + 1][LEAKY_DTYPES] = {{0}};
     int isas = 0;
 
     known_answers();
@@ -373,14 +404,17 @@ int main(void)
                 }
                 digests[row][dtype] = digest;
             }
-        for (int kernel = 0; kernel < FUSED; kernel++)
+        for (int kernel = 0; kernel <= FUSED; kernel++)
             for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++) {
                 uint64_t digest = 0xcbf29ce484222325u;
                 random_state = (uint64_t)(kernel * LEAKY_DTYPES + dtype);
                 for (int k = 0; k < OPERANDS; k++)
                     for (ptrdiff_t i = 0; i + 8 <= ROOM; i += sizes[dtype])
                         put_random(memory[k] + i, (enum leaky_dtype)dtype);
-                fused_kernel(kernel, (enum leaky_dtype)dtype, &digest);
+                if (kernel < FUSED)
+                    fused_kernel(kernel, (enum leaky_dtype)dtype, &digest);
+                else
+                    prelu((enum leaky_dtype)dtype, &digest);
                 if (isas > 1 && digest != fused[kernel][dtype])
                     fused_fail(kernel, (enum leaky_dtype)dtype, "differs from the ISA before it", 0);
                 fused[kernel][dtype] = digest;
@@ -390,7 +424,7 @@ int main(void)
         for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++)
             printf("%-28s%-12s%016llx\n", leaky_rows[row].name, dtype_names[dtype],
                    (unsigned long long)digests[row][dtype]);
-    for (int kernel = 0; kernel < FUSED; kernel++)
+    for (int kernel = 0; kernel <= FUSED; kernel++)
         for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++)
             printf("%-28s%-12s%016llx\n", fused_names[kernel], dtype_names[dtype], (unsigned long long)fused[kernel][dtype]);
     return 0;
