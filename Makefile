@@ -78,6 +78,8 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/memory.py
 	$(BIN)/python bench/callers.py
 	$(BIN)/python bench/fused.py
+	$(BIN)/python bench/layouts.py
+	$(BIN)/python bench/saved.py
 
 # ---- a wheel built from the sdist and made portable
 wheel: $(BIN)/python
