@@ -39,11 +39,22 @@ from ._functions import (
     selu_double_backward,
     unpack_mask,
 )
-from ._fused import dropout, dropout_backward, rrelu, rrelu_backward
+from ._fused import (
+    bias_act,
+    bias_act_backward,
+    bias_act_double_backward,
+    dropout,
+    dropout_backward,
+    rrelu,
+    rrelu_backward,
+)
 
 __all__ = [
     "SELU_ALPHA",
     "SELU_SCALE",
+    "bias_act",
+    "bias_act_backward",
+    "bias_act_double_backward",
     "cache_info",
     "celu",
     "celu_backward",

@@ -28,3 +28,12 @@ cdef int run_prelu_backward(int dtype, const char *grad, const char *x, const ch
 cdef void run_random(int kernel, int dtype, const char *first, const char *second, char *out, int dims,
                      const ptrdiff_t *shape, const uint64_t *strides, uint64_t seed, uint64_t start, double a,
                      double b) noexcept nogil
+# Bias + activation (leaky_activation).  Without a bias that is NULL; mask, output and gg may be NULL, and x with one of
+# the first two.  0, or -1 when memory ran out.
+cdef int run_bias_act(int activation, int dtype, const char *x, const char *bias, char *y, unsigned char *mask,
+                      ptrdiff_t n, ptrdiff_t channels, ptrdiff_t inner, double slope, double gain,
+                      double clamp) noexcept nogil
+cdef int run_bias_act_backward(int activation, int dtype, const char *gg, const char *grad, const char *x,
+                               const char *output, const unsigned char *mask, const char *bias, char *dx,
+                               double *bias_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner, double slope,
+                               double gain, double clamp) noexcept nogil

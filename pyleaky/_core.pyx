@@ -9,7 +9,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF, PyObject
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint64_t
-from libc.string cimport strcat, strcpy, strlen
+from libc.string cimport memset, strcat, strcpy, strlen
 
 import operator
 import os
@@ -80,6 +80,28 @@ cdef extern from "leaky.h":
                                  ptrdiff_t, ptrdiff_t) nogil
     int leaky_run_prelu_backward_number(leaky_dtype, const char *, const char *, double, char *, double *,
                                         ptrdiff_t) nogil
+    enum leaky_activation:
+        pass
+    struct leaky_bias_act:
+        const char *x
+        const char *bias
+        char *y
+        unsigned char *mask
+        ptrdiff_t channels, inner
+        double slope, gain, clamp
+    struct leaky_gradients:
+        const char *grad
+        const char *x
+        const char *parameter
+        char *dx
+        ptrdiff_t outer, channels, inner
+        const char *output
+        const char *gg
+        const unsigned char *mask
+        double slope, gain, clamp
+    int leaky_run_bias_act(leaky_activation, leaky_dtype, const leaky_bias_act *, ptrdiff_t) nogil
+    int leaky_run_bias_act_backward(leaky_activation, leaky_dtype, const leaky_gradients *, double *) nogil
+    double leaky_largest_below(double, leaky_dtype) nogil
     void leaky_run_masked(int, leaky_dtype, const char *, char *, unsigned char *, ptrdiff_t, double) nogil
     void leaky_run_random(int, leaky_dtype, const leaky_random *, int, const ptrdiff_t *, const uint64_t *) nogil
     enum:
@@ -203,6 +225,50 @@ cdef void run_random(int kernel, int dtype, const char *first, const char *secon
     call.p = call.lower = a
     call.upper = b
     leaky_run_random(kernel, <leaky_dtype>dtype, &call, dims, shape, strides)
+
+
+cdef int run_bias_act(int activation, int dtype, const char *x, const char *bias, char *y, unsigned char *mask,
+                      ptrdiff_t n, ptrdiff_t channels, ptrdiff_t inner, double slope, double gain,
+                      double clamp) noexcept nogil:
+    cdef leaky_bias_act call
+    memset(&call, 0, sizeof(call))
+    call.x = x
+    call.bias = bias
+    call.y = y
+    call.mask = mask
+    call.channels = channels
+    call.inner = inner
+    call.slope = slope
+    call.gain = gain
+    call.clamp = clamp
+    return leaky_run_bias_act(<leaky_activation>activation, <leaky_dtype>dtype, &call, n)
+
+
+cdef int run_bias_act_backward(int activation, int dtype, const char *gg, const char *grad, const char *x,
+                               const char *output, const unsigned char *mask, const char *bias, char *dx,
+                               double *bias_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner, double slope,
+                               double gain, double clamp) noexcept nogil:
+    cdef leaky_gradients call
+    memset(&call, 0, sizeof(call))
+    call.gg = gg
+    call.grad = grad
+    call.x = x
+    call.output = output
+    call.mask = mask
+    call.parameter = bias
+    call.dx = dx
+    call.outer = outer
+    call.channels = channels
+    call.inner = inner
+    call.slope = slope
+    call.gain = gain
+    call.clamp = clamp
+    return leaky_run_bias_act_backward(<leaky_activation>activation, <leaky_dtype>dtype, &call, bias_grad)
+
+
+def largest_below(number, dtype):
+    """The largest number that an array of this dtype, when it is stored there, still holds below `number`."""
+    return leaky_largest_below(number, <leaky_dtype>dtype_of(np.dtype(dtype).num))
 
 
 # ---------------------------------------------------------------------------------------------- large results

@@ -422,8 +422,10 @@ def _has_mask(name):
 
 def _contiguous(argument, value, dtype=None):
     """The values of an array in C order, in native and aligned memory, and in the dtype to compute in."""
+    if _is_plain(value) and cnp.PyArray_IS_C_CONTIGUOUS(value) and (dtype is None or value.dtype is dtype):
+        return value
     if type(value) not in (np.ndarray, np.memmap):
-        raise TypeError(f"with a mask, {argument} must be a NumPy or CuPy array, got {type(value).__name__}")
+        raise TypeError(f"{argument} must be a NumPy or CuPy array, got {type(value).__name__}")
     _check_dtype(argument, value)
     if dtype is None:
         dtype = value.dtype.newbyteorder("=") if _core.supports(value.dtype) else np.dtype(np.float64)

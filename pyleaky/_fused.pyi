@@ -1,7 +1,9 @@
-from typing import Any, SupportsIndex
+from typing import Any, Literal, SupportsIndex
 
 from numpy.random import Generator
 from numpy.typing import ArrayLike
+
+_Activation = Literal["linear", "relu", "leaky_relu", "elu", "selu"]
 
 def dropout(
     x: ArrayLike,
@@ -44,3 +46,41 @@ def rrelu_backward(
     training: bool = True,
     out: Any = None,
 ) -> Any: ...
+def bias_act(
+    x: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    axis: SupportsIndex = 1,
+    activation: _Activation = "leaky_relu",
+    negative_slope: float = 0.2,
+    gain: float | None = None,
+    clamp: float | None = None,
+    return_mask: bool = False,
+    out: Any = None,
+) -> Any: ...
+def bias_act_backward(
+    grad: ArrayLike,
+    x: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    *,
+    output: ArrayLike | None = None,
+    mask: Any = None,
+    axis: SupportsIndex = 1,
+    activation: _Activation = "leaky_relu",
+    negative_slope: float = 0.2,
+    gain: float | None = None,
+    clamp: float | None = None,
+    out: Any = None,
+) -> tuple[Any, Any]: ...
+def bias_act_double_backward(
+    gg: ArrayLike,
+    grad: ArrayLike,
+    x: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    axis: SupportsIndex = 1,
+    activation: _Activation = "leaky_relu",
+    negative_slope: float = 0.2,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> tuple[Any, Any, Any]: ...

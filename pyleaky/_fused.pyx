@@ -1,4 +1,4 @@
-"""The public functions whose random numbers are drawn again instead of stored: arguments, docstrings, back end.
+"""The public functions of several operations in one pass: dropout, RReLU, bias + activation.
 
 They go through src/fused.inc and nowhere else; _functions has what they share with the activations.
 """
@@ -6,22 +6,27 @@ cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint64_t
 
-from pyleaky._core cimport dtype_of, run_random
+from pyleaky._core cimport dtype_of, run_bias_act, run_bias_act_backward, run_random
 
+import functools
 import math
 import operator
+from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from pyleaky import _core
 from pyleaky._functions import (
     _back_end,
     _check_dtype,
     _check_equal_shapes,
+    _check_mask,
     _check_out,
     _contiguous,
     _deliver,
     _fresh_or,
+    _parameter,
     leaky_relu,
     leaky_relu_backward,
 )
@@ -32,6 +37,11 @@ cdef extern from "leaky.h":
         LEAKY_DROPOUT
         LEAKY_RRELU
         LEAKY_RRELU_BACKWARD
+        LEAKY_LINEAR
+        LEAKY_RELU
+        LEAKY_LEAKY_RELU
+        LEAKY_ELU
+        LEAKY_SELU
 
 cnp.import_array()
 
@@ -102,11 +112,22 @@ def _bounds(lower, upper):
 
 def _as_array(argument, value):
     """An array as it is, and one of what only looks like one."""
-    if isinstance(value, np.ndarray) or hasattr(value, "__array_ufunc__") or hasattr(value, "__cuda_array_interface__"):
+    if isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__"):
+        return value
+    if hasattr(value, "__array_ufunc__") and not isinstance(value, np.generic):
         return value
     value = np.asarray(value)
     _check_dtype(argument, value)
     return value
+
+
+def _common_dtype(arrays):
+    """What to compute in, as a ufunc would promote them."""
+    first = arrays[0].dtype
+    if first.isnative and _core.supports(first) and all(array.dtype is first for array in arrays):
+        return first
+    known = [array.dtype if _core.supports(array.dtype) else np.dtype(np.float64) for array in arrays]
+    return known[0].newbyteorder("=") if len({*known}) == 1 else np.result_type(*known)
 
 
 def run(name, operands, out, seed, start, first, second, strides=None):
@@ -136,10 +157,7 @@ cdef object _run(int kernel, operands, out, uint64_t seed, uint64_t start, doubl
     cdef cnp.ndarray y
     cdef const char *data[2]
     cdef int k, dims, code, count = len(operands)
-    dtype = None
-    if count == 2:  # as a ufunc promotes them
-        known = [v.dtype if _core.supports(v.dtype) else np.dtype(np.float64) for _, v in operands]
-        dtype = np.result_type(*known) if known[0] != known[1] else known[0].newbyteorder("=")
+    dtype = _common_dtype([value for _, value in operands])
     given = [_contiguous(argument, value, dtype) for argument, value in operands]
     like = operands[0][1]
     out = _check_out(out, like.shape, given[0].dtype)
@@ -434,3 +452,462 @@ def rrelu_backward(grad, x, lower=1 / 8, upper=1 / 3, *, seed=None, start=0, tra
         return leaky_relu_backward(grad, x, lower / 2 + upper / 2, out=out)
     operands = [("grad", grad), ("x", x)]
     return run("rrelu_backward", operands, out, _drawn("rrelu_backward", seed), start, lower, upper)
+
+
+# ---------------------------------------------------------------------------------------------------- bias + activation
+
+ACTIVATIONS = {
+    "linear": LEAKY_LINEAR,
+    "relu": LEAKY_RELU,
+    "leaky_relu": LEAKY_LEAKY_RELU,
+    "elu": LEAKY_ELU,
+    "selu": LEAKY_SELU,
+}
+
+
+class _Settings(NamedTuple):
+    """The keywords that the three functions share, but for `axis`, checked: numbers, where None stood for one."""
+
+    activation: str
+    slope: float
+    gain: float
+    gain_in_float32: float
+    clamp: float
+
+    @property
+    def is_piecewise_linear(self):
+        return self.activation not in ("elu", "selu")
+
+    def check_gain(self, dtype):
+        """Where it is computed, the gain must not become 0 or infinite."""
+        if dtype.itemsize < 8 and not 0 < self.gain_in_float32 < math.inf:
+            raise ValueError(f"gain must be positive and finite in float32, where {dtype} is computed, got {self.gain}")
+
+    def check_output_is_enough(self, dtype):
+        """Without a mask the side of x + bias is the output's: sign and 0 must have survived."""
+        if self.activation == "leaky_relu" and not self.slope >= 0:
+            raise ValueError(
+                "with output alone, negative_slope must be at least 0 (the sign of x + bias is lost below), "
+                f"got {self.slope}; give the mask too, or x"
+            )
+        if self.activation != "linear" and not (self.gain if dtype.itemsize == 8 else self.gain_in_float32) > 0.5:
+            raise ValueError(
+                f"with output alone, gain must be above 0.5 (a product may become 0 below), got {self.gain}; "
+                "give the mask too, or x"
+            )
+
+
+@functools.lru_cache(maxsize=64)
+def _hashable_settings(activation, negative_slope, gain, clamp):
+    return _settings(activation, negative_slope, gain, clamp)
+
+
+def _cached_settings(activation, negative_slope, gain, clamp):
+    try:
+        return _hashable_settings(activation, negative_slope, gain, clamp)
+    except TypeError:  # not hashable, or what the check itself says
+        return _settings(activation, negative_slope, gain, clamp)
+
+
+def _settings(activation, negative_slope, gain, clamp):
+    known = f"one of {', '.join(map(repr, ACTIVATIONS))}"
+    if not isinstance(activation, str):
+        raise TypeError(f"activation must be {known}, got {type(activation).__name__}")
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be {known}, got {activation!r}")
+    slope = _parameter("negative_slope", negative_slope)
+    if not isinstance(slope, float):
+        raise ValueError(f"negative_slope must be a number, got an array of shape {np.shape(slope)}")
+    if gain is None:
+        gain = math.sqrt(2) if activation in ("relu", "leaky_relu") else 1.0
+    gain = _real("gain", gain)
+    if not 0 < gain < math.inf:
+        raise ValueError(f"gain must be positive and finite, got {gain}")
+    clamp = math.inf if clamp is None else _real("clamp", clamp)
+    if not clamp >= 0:
+        raise ValueError(f"clamp must be at least 0, got {clamp}")
+    with np.errstate(all="ignore"):
+        return _Settings(activation, slope, gain, float(np.float32(gain)), clamp)
+
+
+def _bias_layout(bias, shape, axis):
+    """outer, channels, inner: a bias belongs to `inner` elements in a row, and after the last comes the first."""
+    if bias is None:
+        return 1, 1, math.prod(shape)
+    try:
+        axis = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis must be an integer, got {type(axis).__name__}") from None
+    axis = normalize_axis_index(axis, len(shape), "axis")
+    if bias.shape != (shape[axis],):
+        raise ValueError(f"bias has shape {bias.shape}, but x has {shape[axis]} elements along axis {axis}; "
+                         "it must have one for each of them")
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
+
+
+def _in_memory_order(arrays, axis):
+    """How to turn arrays that all lie in one other order than C's into C order, and where `axis` comes; else None."""
+    first = arrays[0]
+    if first.ndim < 2 or first.flags.c_contiguous or not isinstance(axis, int) or not -first.ndim <= axis < first.ndim:
+        return None
+    turn = sorted(range(first.ndim), key=lambda k: -abs(first.strides[k]))
+    if any(array.shape != first.shape or not array.transpose(turn).flags.c_contiguous for array in arrays):
+        return None
+    return turn, turn.index(axis % first.ndim)
+
+
+cdef char *_data(object array) noexcept:
+    return NULL if array is None else <char *>cnp.PyArray_DATA(<cnp.ndarray>array)
+
+
+def bias_act(x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.2, gain=None, clamp=None,
+             return_mask=False, out=None):
+    """
+    Bias, activation, gain and clamp in one pass.
+
+    .. math:: y = \\min(\\max(activation(x + bias) \\cdot gain, -clamp), clamp)
+
+    Parameters
+    ----------
+    x : ndarray or array_like
+        Input of any shape: float16, bfloat16, float32, float64, integers or bool.
+    bias : array_like, optional
+        One number for each index of `axis`.
+    axis : int, optional
+        The axis of `x` that `bias` belongs to: 1 for channels first, -1 for channels last.
+    activation : {"linear", "relu", "leaky_relu", "elu", "selu"}, optional
+        The activation; elu has an alpha of 1.
+    negative_slope : float, optional
+        The slope of leaky_relu.
+    gain : float, optional
+        What the activation is multiplied by: positive and finite.  By default sqrt(2) for relu and leaky_relu, and
+        1 for the others, as in StyleGAN2 and 3.
+    clamp : float, optional
+        The largest magnitude of a result, at least 0; by default there is none.
+    return_mask : bool, optional
+        Return a packed mask too, which `bias_act_backward` takes.
+    out : ndarray, optional
+        Where the result is stored; may be `x`.
+
+    Returns
+    -------
+    y : ndarray or scalar
+        Same shape and memory order as `x`.  Its dtype is what the dtypes of `x` and `bias` promote to.
+    mask : ndarray of uint8
+        Only with ``return_mask=True``: a bit for each element, set where ``x + bias > 0``, in flat C order, the
+        lowest bit of a byte first.
+
+    Raises
+    ------
+    TypeError
+        If the dtype of `x` or `bias` is unsupported, or an argument is of a kind that it cannot be.
+    ValueError
+        If `bias` does not fit `axis`, `activation` is unknown, `gain` is not positive and finite, `clamp` is
+        negative or NaN, or `axis` is out of range.
+
+    See Also
+    --------
+    bias_act_backward, bias_act_double_backward
+
+    Notes
+    -----
+    The sum, the activation and the product with `gain` are each rounded once, in the dtype of the result (float32 for
+    half types, which are rounded once at the end): the same bits as with one function after another.  NaN stays.
+
+    References
+    ----------
+    T. Karras et al., "Analyzing and improving the image quality of StyleGAN", CVPR 2020.
+    T. Karras et al., "Alias-free generative adversarial networks", NeurIPS 2021.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x = np.array([[-1.0, 2.0], [-3.0, 4.0]])
+    >>> pyleaky.bias_act(x, np.array([0.5, -1.0]), gain=1.0, clamp=2.0)
+    array([[-0.1,  1. ],
+           [-0.5,  2. ]])
+    """
+    settings = _cached_settings(activation, negative_slope, gain, clamp)
+    if isinstance(out, tuple) and len(out) == 1:
+        (out,) = out
+    x = _as_array("x", x)
+    bias = None if bias is None else _as_array("bias", bias)
+    back_end = _back_end([("x", x), ("bias", bias), ("out", out)])
+    arrays = [("x", x)] if bias is None else [("x", x), ("bias", bias)]
+    for argument, value in arrays:
+        _check_dtype(argument, value)
+    layout = _bias_layout(bias, x.shape, axis)
+    dtype = _common_dtype([value for _, value in arrays])
+    settings.check_gain(dtype)
+    if back_end is not None:
+        return back_end.bias_act(settings, x, bias, layout, dtype, return_mask, out)
+    turned = None if return_mask or type(x) is not np.ndarray else _in_memory_order([x], axis)
+    if turned is not None and (out is None or (isinstance(out, np.ndarray) and out.shape == x.shape)):
+        turn, axis = turned
+        given, inside = x.transpose(turn), None if out is None else out.transpose(turn)
+        y = _bias_act(settings, given, bias, _bias_layout(bias, given.shape, axis), dtype, False, inside)
+        return y.transpose(np.argsort(turn)) if out is None else out
+    return _bias_act(settings, x, bias, layout, dtype, return_mask, out)
+
+
+cdef object _bias_act(settings, x, bias, layout, dtype, bint return_mask, out):
+    cdef cnp.ndarray y, mask = None
+    cdef ptrdiff_t n, channels = layout[1], inner = layout[2]
+    cdef int activation = ACTIVATIONS[settings.activation], code, status
+    cdef double slope = settings.slope, gain = settings.gain, clamp = settings.clamp
+    cdef const char *values
+    cdef const char *biases
+    cdef unsigned char *bits = NULL
+    given = _contiguous("x", x, dtype)
+    bias = None if bias is None else _contiguous("bias", bias, dtype)
+    out = _check_out(out, x.shape, dtype)
+    shared = bias is not None and out is not None and np.may_share_memory(out, bias)
+    y = _fresh_or(None if shared else out, given)
+    n = given.size
+    if return_mask:
+        mask = np.empty((n + 7) // 8, np.uint8)
+        bits = <unsigned char *>cnp.PyArray_DATA(mask)
+    code = dtype_of(cnp.PyArray_TYPE(y))
+    values, biases = _data(given), _data(bias)
+    with nogil:
+        status = run_bias_act(activation, code, values, biases, <char *>cnp.PyArray_DATA(y), bits, n, channels, inner,
+                              slope, gain, clamp)
+    if status:
+        raise MemoryError("no memory to lay out bias")
+    result = _deliver(y, out, x)
+    return (result, mask) if return_mask else result
+
+
+def bias_act_backward(grad, x=None, bias=None, *, output=None, mask=None, axis=1, activation="leaky_relu",
+                      negative_slope=0.2, gain=None, clamp=None, out=None):
+    """
+    Gradients of `bias_act` with respect to its input and its bias, in one pass.
+
+    .. math::
+        dx = grad \\cdot gain \\cdot activation'(x + bias) \\text{ if } |y| < clamp, \\text{ else } 0, \\qquad
+        dbias = \\sum dx
+
+    where the sum is over all elements that share a bias.
+
+    Parameters
+    ----------
+    grad : ndarray or array_like
+        Gradient of the loss with respect to the output.
+    x : ndarray or array_like, optional
+        What `bias_act` was given; same shape as `grad`.  Exactly one of `x` and `output` is needed, unless `mask`
+        alone is enough.
+    bias : array_like, optional
+        What `bias_act` was given.  With `output` or `mask` only its dtype and length count.
+    output : ndarray or array_like, optional
+        What `bias_act` returned, instead of `x`.  Without `mask` it tells the side of ``x + bias``, and needs a
+        `negative_slope` of at least 0 and a `gain` above 0.5.
+    mask : ndarray of uint8, optional
+        What ``return_mask=True`` returned: decides the side, together with `output` or, for linear, relu and
+        leaky_relu without `clamp`, alone.
+    axis, activation, negative_slope, gain, clamp : optional
+        What `bias_act` was given.
+    out : ndarray, optional
+        Where dx is stored; may be `grad`, `x` or `output`.
+
+    Returns
+    -------
+    dx : ndarray or scalar
+        Gradient of the loss with respect to `x`, same shape.
+    dbias : ndarray or None
+        Gradient of the loss with respect to `bias`, same shape and dtype (that of `dx` for integers), or None where
+        there is no bias.  The sum is in float64.
+
+    Raises
+    ------
+    TypeError
+        As `bias_act`, if not exactly one of `x` and `output` is given where `mask` is not enough, or if `mask` is no
+        array of uint8.
+    ValueError
+        As `bias_act`, if the shapes of `grad` and `x` or `output` differ, `mask` has a wrong length or is not
+        contiguous, or `output` alone does not tell the side.
+
+    See Also
+    --------
+    bias_act, bias_act_double_backward
+
+    Notes
+    -----
+    The gradient is linear in `grad`.  So where the activation is linear, relu or leaky_relu, whose second derivative
+    is 0, the gradient of this function with respect to `grad`, which gradient penalties need, is this function again,
+    of what comes back for dx plus, laid along `axis`, for dbias; `bias_act_double_backward` has the general case.  For
+    half types y, in ``|y| < clamp``, is what `bias_act` returns.  From `output`, the derivatives of elu and selu are
+    inexact near saturation.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x, bias = np.array([[-1.0, 2.0], [-3.0, 400.0]]), np.array([0.5, -1.0])
+    >>> y, mask = pyleaky.bias_act(x, bias, gain=1.0, clamp=256.0, return_mask=True)
+    >>> dx, dbias = pyleaky.bias_act_backward(np.ones((2, 2)), x, bias, gain=1.0, clamp=256.0)
+    >>> dx
+    array([[0.2, 1. ],
+           [0.2, 0. ]])
+    >>> dbias
+    array([0.4, 1. ])
+    >>> dx, dbias = pyleaky.bias_act_backward(
+    ...     np.ones((2, 2)), bias=bias, output=y, mask=mask, gain=1.0, clamp=256.0
+    ... )
+    >>> dbias
+    array([0.4, 1. ])
+    """
+    settings = _cached_settings(activation, negative_slope, gain, clamp)
+    return _gradients("bias_act_backward", settings, axis, None, grad, x, bias, output, mask, out)
+
+
+def bias_act_double_backward(gg, grad, x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.2, gain=None,
+                             clamp=None):
+    """
+    Gradients of `bias_act_backward`: with respect to its `grad`, `x` and `bias`.
+
+    .. math::
+        dgrad = gg \\cdot gain \\cdot activation'(x + bias), \\qquad
+        dx = gg \\cdot grad \\cdot gain \\cdot activation''(x + bias), \\qquad dbias = \\sum dx
+
+    and 0 where :math:`|y| \\ge clamp`; the sum is over all elements that share a bias.
+
+    Parameters
+    ----------
+    gg : ndarray or array_like
+        Gradient of the loss with respect to the dx that `bias_act_backward` returned, plus, laid along `axis`, that
+        with respect to its dbias.
+    grad, x : ndarray or array_like
+        What `bias_act_backward` was given; same shape as `gg`.
+    bias : array_like, optional
+        What `bias_act_backward` was given.
+    axis, activation, negative_slope, gain, clamp : optional
+        What `bias_act_backward` was given.
+
+    Returns
+    -------
+    dgrad : ndarray or scalar
+        Gradient of the loss with respect to `grad`.
+    dx : ndarray or scalar
+        Gradient of the loss with respect to `x`: 0 for linear, relu and leaky_relu.
+    dbias : ndarray or None
+        Gradient of the loss with respect to `bias`, or None where there is none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `bias_act_backward`.
+
+    See Also
+    --------
+    bias_act_backward, elu_double_backward
+
+    References
+    ----------
+    I. Gulrajani et al., "Improved training of Wasserstein GANs", NIPS 2017, whose penalty needs it.
+
+    Examples
+    --------
+    >>> import numpy as np, pyleaky
+    >>> x = np.array([[-1.0, 2.0]])
+    >>> ones = np.ones((1, 2))
+    >>> dgrad, dx, dbias = pyleaky.bias_act_double_backward(ones, ones, x, np.zeros(2), activation="elu")
+    >>> dgrad
+    array([[0.36787944, 1.        ]])
+    >>> dx
+    array([[0.36787944, 0.        ]])
+    >>> dbias
+    array([0.36787944, 0.        ])
+    """
+    settings = _cached_settings(activation, negative_slope, gain, clamp)
+    name = "bias_act_double_backward"
+    dx, dbias = _gradients(name, settings, axis, gg, grad, x, bias, None, None, None)
+    dgrad, _ = _gradients(name, settings, axis, None, gg, x, bias, None, None, None)
+    return dgrad, dx, dbias
+
+
+def _gradients(name, settings, axis, gg, grad, x, bias, output, mask, out):
+    """dx and dbias of bias_act_backward or, with gg, of bias_act_double_backward."""
+    if isinstance(out, tuple) and len(out) == 1:
+        (out,) = out
+    if x is not None and output is not None:
+        raise TypeError(f"{name} takes exactly one of x and output, got both")
+    if x is not None and mask is not None:
+        raise TypeError(f"{name} takes a mask with output or alone, not with x, which tells the side")
+    if x is None and output is None:
+        if mask is None:
+            raise TypeError(f"{name} takes exactly one of x and output, got neither")
+        if not settings.is_piecewise_linear or settings.clamp < math.inf:
+            raise TypeError(f"{name} needs output beside mask for elu, for selu and with clamp")
+    given = {"gg": gg, "grad": grad, "x": x, "output": output}
+    given = {argument: _as_array(argument, value) for argument, value in given.items() if value is not None}
+    bias = None if bias is None else _as_array("bias", bias)
+    back_end = _back_end([*given.items(), ("bias", bias), ("mask", mask), ("out", out)])
+    for argument, value in [*given.items()] + ([] if bias is None else [("bias", bias)]):
+        _check_dtype(argument, value)
+    source = next((argument for argument in ("x", "output") if argument in given), "grad")
+    shape = given[source].shape
+    for argument, value in given.items():
+        _check_equal_shapes(argument, value, source, shape)
+    layout = _bias_layout(bias, shape, axis)
+    dtype = _common_dtype([*given.values()] + ([] if bias is None else [bias]))
+    settings.check_gain(dtype)
+    if mask is not None:
+        _check_mask(mask, given["grad"], np.ndarray if back_end is None else back_end.cupy.ndarray)
+    elif output is not None:
+        settings.check_output_is_enough(dtype)
+    if gg is not None and settings.is_piecewise_linear:
+        array = np if back_end is None else back_end.cupy
+        dx, total = array.zeros_like(given["x"], dtype=dtype), array.zeros(layout[1])
+        dx = dx if dx.shape or back_end is not None else dx[()]
+    elif back_end is not None:
+        dx, total = back_end.bias_act_backward(settings, given, bias, mask, layout, dtype, out)
+    else:
+        dx, total = _bias_act_backward(settings, axis, given, bias, mask, layout, dtype, out)
+    if bias is None:
+        return dx, None
+    with np.errstate(all="ignore"):
+        return dx, total.astype(bias.dtype.newbyteorder("=") if _core.supports(bias.dtype) else dtype)
+
+
+cdef object _bias_act_backward(settings, axis, given, bias, mask, layout, dtype, out):
+    cdef cnp.ndarray dx, total
+    cdef ptrdiff_t outer, channels, inner
+    cdef int activation = ACTIVATIONS[settings.activation], code, status
+    cdef double slope = settings.slope, gain = settings.gain, clamp = settings.clamp
+    cdef const char *gg
+    cdef const char *grad
+    cdef const char *x
+    cdef const char *output
+    cdef const char *biases
+    cdef const unsigned char *bits
+    like = given["grad"]
+    if mask is None and all(type(value) is np.ndarray for value in given.values()):
+        turned = _in_memory_order([*given.values()], axis)
+        if turned is not None and (out is None or (isinstance(out, np.ndarray) and out.shape == like.shape)):
+            turn, axis = turned
+            given = {argument: value.transpose(turn) for argument, value in given.items()}
+            inside = None if out is None else out.transpose(turn)
+            layout = _bias_layout(bias, given["grad"].shape, axis)
+            turned_dx, total = _bias_act_backward(settings, axis, given, bias, mask, layout, dtype, inside)
+            return turned_dx.transpose(np.argsort(turn)) if out is None else out, total
+    outer, channels, inner = layout
+    arrays = {argument: _contiguous(argument, value, dtype) for argument, value in given.items()}
+    bias = None if bias is None else _contiguous("bias", bias, dtype)
+    out = _check_out(out, like.shape, dtype)
+    # Written while all of these are read: one of them, or apart from them.
+    shared = out is not None and any(
+        value is not None and value is not out and np.may_share_memory(out, value)
+        for value in [*arrays.values(), bias, mask]
+    )
+    dx = _fresh_or(None if shared else out, arrays["grad"])
+    total = np.zeros(channels)
+    code = dtype_of(cnp.PyArray_TYPE(dx))
+    gg, grad = _data(arrays.get("gg")), _data(arrays["grad"])
+    x, output = _data(arrays.get("x")), _data(arrays.get("output"))
+    biases, bits = _data(bias), <const unsigned char *>_data(mask)
+    with nogil:
+        status = run_bias_act_backward(activation, code, gg, grad, x, output, bits, biases,
+                                       <char *>cnp.PyArray_DATA(dx), <double *>cnp.PyArray_DATA(total), outer, channels,
+                                       inner, slope, gain, clamp)
+    if status:
+        raise MemoryError("no memory for the sums of bias's gradient")
+    return _deliver(dx, out, like), total

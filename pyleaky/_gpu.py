@@ -293,6 +293,142 @@ def random_kernel(name: str, wide: bool) -> Any:
     )
 
 
+BIAS_ROWS = {"linear": "leaky_relu"}  # whose slope is 1
+
+
+def _bias_rows(activation: str, suffix: str = "") -> Any:
+    return _core.ROWS[BIAS_ROWS.get(activation, activation) + suffix]
+
+
+def _numbers(wide: bool, row: Any) -> str:
+    number = "float64" if wide else "float32"
+    return f"{number} {row.inputs[-1] if row.parameters else 'unused'}, {number} gain, {number} clamp"
+
+
+@functools.cache
+def bias_act_kernel(activation: str, wide: bool, biased: bool) -> Any:
+    row = _bias_rows(activation)
+    return _made(
+        f"bias_{activation}",
+        wide,
+        f"T given{', T given_bias' if biased else ''}, {_numbers(wide, row)}",
+        "T result",
+        f"""
+        const C x = (C)given{" + (C)given_bias" if biased else ""};
+        const C scaled = ({row.formula}) * gain;
+        result = (T)(scaled > clamp ? clamp : scaled < -clamp ? -clamp : scaled)""",
+    )
+
+
+@functools.cache
+def bias_mask_kernel(wide: bool) -> Any:
+    """One byte of the packed mask of x + bias per thread."""
+    return _made(
+        "bias_mask",
+        wide,
+        "raw T given, raw T given_bias, int64 count, int64 channels, int64 inner",
+        "raw uint8 mask",
+        """
+        unsigned char bits = 0;
+        for (int bit = 0; bit < 8; bit++) {
+            const long long k = 8 * (long long)i + bit;
+            if (k < count) {
+                const C x = given[k], bias = channels ? (C)given_bias[k / inner % channels] : (C)0;
+                bits |= (unsigned char)(v_gt(x + bias, 0) << bit);
+            }
+        }
+        mask[i] = bits""",
+    )
+
+
+@functools.cache
+def bias_gradient_kernel(activation: str, wide: bool, source: str, biased: bool, masked: bool, clamps: bool) -> Any:
+    """
+    dx of bias_act_backward, in the type that is computed in; source is "x", "output" or "" (of a mask alone).
+
+    source "gg" is that of x with the rows of the second derivative.
+    """
+    forward = _bias_rows(activation)
+    if source == "gg":
+        row = _bias_rows(activation, "_double_backward")
+    elif f"{activation}_backward_from_output" in _core.ROWS and source != "x":
+        row, of_activation = _bias_rows(activation, "_backward_from_output"), "y / gain"
+    else:
+        row, of_activation = _bias_rows(activation, "_backward"), "y"
+    side = row.inputs[2 if source == "gg" else 1]
+    arrays = {"gg": ["gg", "grad", "x"], "": ["grad"]}.get(source, ["grad", source])
+    arrays = arrays + ["bias"] * (biased and source in ("x", "gg"))
+    inputs = ", ".join(f"T given_{array}" for array in arrays) + ", raw uint8 mask" * masked
+    if source in ("x", "gg"):
+        found = f"const C x = (C)given_x{' + (C)given_bias' if biased else ''};"
+        y = f"({forward.formula}) * gain"
+    else:
+        seen = of_activation
+        if masked:
+            seen = f"mask[i / 8] >> (i % 8) & 1 ? (C)1 : {seen} > 0 ? (C)0 : {seen}"
+        found = f"const C y = {'given_output' if source else '0'}; const C {side} = {seen};"
+        y = "y"
+    return _made(
+        f"bias_{activation}_gradient",
+        wide,
+        f"{inputs}, {_numbers(wide, row)}",
+        "U result",
+        f"""
+        const C grad = (C)given_grad * gain;
+        {"const C gg = given_gg;" if source == "gg" else ""}
+        {found}
+        {f"const C value = {y};" if clamps else ""}
+        result = (U)({"value > clamp || value < -clamp ? (C)0 : " if clamps else ""}{row.formula})""",
+    )
+
+
+def bias_act(settings: Any, x: Any, bias: Any, layout: Any, dtype: Any, return_mask: bool, out: Any) -> Any:
+    given = _contiguous(x, dtype)
+    _check_out(out, x, dtype)
+    wide = dtype.itemsize == 8
+    result = cupy.empty(given.shape, dtype)
+    biases = [] if bias is None else [_contiguous(bias, dtype)]
+    laid = [value.reshape(layout[1], 1) for value in biases]
+    if result.size:
+        shape = given.reshape(layout)
+        numbers = _bias_numbers(settings, wide, settings.clamp)
+        bias_act_kernel(settings.activation, wide, bool(biases))(shape, *laid, *numbers, result.reshape(layout))
+    if not return_mask:
+        return _deliver(result, out, x)
+    mask = cupy.empty((given.size + 7) // 8, np.uint8)
+    if mask.size:
+        channels, inner = layout[1:] if biases else (0, 1)
+        bias_mask_kernel(wide)(given, *(biases or [given]), given.size, channels, inner, mask, size=mask.size)
+    return _deliver(result, out, x), mask
+
+
+def bias_act_backward(settings: Any, given: Any, bias: Any, mask: Any, layout: Any, dtype: Any, out: Any) -> Any:
+    """dx and, in float64, dbias; a half type is summed before it is rounded."""
+    like = given["grad"]
+    _check_out(out, like, dtype)
+    wide = dtype.itemsize == 8
+    source = next((name for name in ("gg", "x", "output") if name in given), "")
+    operands = [_contiguous(value, dtype).reshape(layout) for value in given.values()]
+    biased = bias is not None and source in ("x", "gg")
+    if biased:
+        operands.append(_contiguous(bias, dtype).reshape(layout[1], 1))
+    if mask is not None:
+        operands.append(mask)
+    clamps = settings.clamp < np.inf
+    clamp = _core.largest_below(settings.clamp, dtype) if clamps else 0.0
+    result = cupy.empty(layout, np.float64 if wide else np.float32)
+    if result.size:
+        kernel = bias_gradient_kernel(settings.activation, wide, source, biased, mask is not None, clamps)
+        kernel(*operands, *_bias_numbers(settings, wide, clamp), result)
+    total = cupy.zeros(1) if bias is None else result.sum(axis=(0, 2), dtype=np.float64)
+    return _deliver(result.astype(dtype, copy=False), out, like), total
+
+
+def _bias_numbers(settings: Any, wide: bool, clamp: float) -> list[Any]:
+    slope = 1.0 if settings.activation in ("linear", "elu") else settings.slope
+    return [_number(value, wide) for value in (slope, settings.gain, clamp)]
+
+
 def with_mask(name: str, x: Any, slope: float | None, out: Any, dtype: Any) -> Any:
     """relu or leaky_relu and the packed mask, in C order."""
     given = _contiguous(x, _compute(dtype or x.dtype))

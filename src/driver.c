@@ -226,12 +226,13 @@ static ptrdiff_t period_of(const struct leaky_entry *entry, int dims, const stru
     return inner < SHORT && period <= LONGEST_PERIOD && n >= 4 * period ? period : 0;
 }
 
-/* The parameter, an element for each of the others'. */
-static void repeat(char *to, ptrdiff_t count, ptrdiff_t inner, ptrdiff_t period, const char *parameter, ptrdiff_t size)
+/* Each channel's parameter `inner` times, all of it until there are `count` elements. */
+void leaky_repeat(char *to, ptrdiff_t count, const char *parameter, ptrdiff_t channels, ptrdiff_t inner, ptrdiff_t size)
 {
-#define REPEAT(size)                                                         \
-    for (ptrdiff_t i = 0; i < period; i += inner, parameter += (size))       \
-        for (ptrdiff_t k = i; k < i + inner; k++)                            \
+    const ptrdiff_t period = channels * inner;
+#define REPEAT(size)                                                                \
+    for (ptrdiff_t i = 0; i < period && i < count; i += inner, parameter += (size)) \
+        for (ptrdiff_t k = i; k < i + inner; k++)                                   \
             memcpy(to + k * (size), parameter, (size))
     if (size == 2)
         REPEAT(2);
@@ -256,7 +257,8 @@ void leaky_run_layout(char **args, int dims, const struct leaky_axis *axes, cons
         return;
     const ptrdiff_t once = period_of(entry, dims, axes, n), period = once < TILE && once ? TILE / once * once : once;
     if (once && (buffer = malloc((size_t)(period * sizes[entry->dtype])))) {
-        repeat(buffer, period, axes[0].steps[parameter] ? 1 : axes[0].size, once, args[parameter], sizes[entry->dtype]);
+        const ptrdiff_t inner = axes[0].steps[parameter] ? 1 : axes[0].size;
+        leaky_repeat(buffer, period, args[parameter], once / inner, inner, sizes[entry->dtype]);
         memcpy(repeated, args, (size_t)(parameter + 2) * sizeof *args);
         repeated[parameter] = buffer;
         args = repeated;
@@ -298,6 +300,39 @@ void leaky_round_number(double number, enum leaky_dtype dtype, void *rounded)
     const environment caller = enter();
     round_number(number, dtype, rounded);
     leave(caller);
+}
+
+/* A search among the bits of the numbers from 0 to `number`, which are in the numbers' order. */
+double leaky_largest_below(double number, enum leaky_dtype dtype)
+{
+    const environment caller = enter();
+    double result = -1;
+    if (dtype == LEAKY_F64) {
+        uint64_t bits;
+        memcpy(&bits, &number, sizeof bits);
+        if (bits--)
+            memcpy(&result, &bits, sizeof bits);
+    } else {
+        float rounded, between;
+        round_number(number, dtype, &rounded);
+        const float stored = leaky_as_stored(rounded, dtype);
+        uint32_t below = 0, from; /* the first bits that are not known to be below, and the first that are known not to be */
+        memcpy(&from, &rounded, sizeof from);
+        while (below < from) {
+            const uint32_t middle = below + (from - below) / 2;
+            memcpy(&between, &middle, sizeof between);
+            if (leaky_as_stored(between, dtype) < stored)
+                below = middle + 1;
+            else
+                from = middle;
+        }
+        if (from--) {
+            memcpy(&between, &from, sizeof between);
+            result = between;
+        }
+    }
+    leave(caller);
+    return result;
 }
 
 void leaky_run(char **args, const ptrdiff_t *n, const ptrdiff_t *steps, void *data)

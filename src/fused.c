@@ -64,24 +64,24 @@ void leaky_run_random(enum leaky_random_kernel kernel, enum leaky_dtype dtype, c
     leaky_share(random_part, &job, n, n / 2); /* half a nanosecond for an element */
 }
 
-/* ---- PReLU's gradients */
+/* ---- gradients with sums */
 
-struct prelu_job {
-    struct leaky_prelu call;
-    void (*kernel)(const struct leaky_prelu *call, ptrdiff_t task);
-    ptrdiff_t channels, sums, inner; /* of the weights; sums for each column; columns for each channel */
-    double *weight_grad;
+struct gradients_job {
+    struct leaky_gradients call;
+    leaky_gradients_kernel *kernel;
+    ptrdiff_t channels, sums, inner; /* of the parameter; sums for each column; columns for each channel */
+    double *totals;
 };
 
-static void prelu_part(const void *context, ptrdiff_t from, ptrdiff_t n)
+static void gradients_part(const void *context, ptrdiff_t from, ptrdiff_t n)
 {
-    const struct prelu_job *const job = context;
+    const struct gradients_job *const job = context;
     for (ptrdiff_t task = from; task < from + n; task++)
         job->kernel(&job->call, task);
 }
 
 /* Neumaier's sum: with what its roundings have cut off, and those before. */
-static void add(double sum[2], const struct leaky_prelu *call, ptrdiff_t k)
+static void add(double sum[2], const struct leaky_gradients *call, ptrdiff_t k)
 {
     const double term = call->sums[k], total = sum[0] + term;
     sum[1] += (fabs(sum[0]) >= fabs(term) ? sum[0] - total + term : term - total + sum[0]) + call->rests[k];
@@ -97,41 +97,41 @@ static double total_of(const double sum[2])
 /* Tasks are rows: a channel's sums are `blocks` in a row, once for each of `outer`. */
 static void add_rows(const void *context, ptrdiff_t from, ptrdiff_t n)
 {
-    const struct prelu_job *const job = context;
+    const struct gradients_job *const job = context;
     const ptrdiff_t blocks = job->sums;
     for (ptrdiff_t channel = from; channel < from + n; channel++) {
         double sum[2] = {0, 0};
         for (ptrdiff_t outer = 0; outer < job->call.outer; outer++)
             for (ptrdiff_t block = 0; block < blocks; block++)
                 add(sum, &job->call, (outer * job->channels + channel) * blocks + block);
-        job->weight_grad[channel] = total_of(sum);
+        job->totals[channel] = total_of(sum);
     }
 }
 
 /* Tasks are columns: a channel has `inner` of them, with a sum each for every group of rows. */
 static void add_columns(const void *context, ptrdiff_t from, ptrdiff_t n)
 {
-    const struct prelu_job *const job = context;
+    const struct gradients_job *const job = context;
     for (ptrdiff_t channel = from; channel < from + n; channel++) {
         double sum[2] = {0, 0};
         for (ptrdiff_t group = 0; group < job->sums; group++)
             for (ptrdiff_t column = channel * job->inner; column < (channel + 1) * job->inner; column++)
                 add(sum, &job->call, group * job->call.channels + column);
-        job->weight_grad[channel] = total_of(sum);
+        job->totals[channel] = total_of(sum);
     }
 }
 
+static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
+
 enum { SHORT_ROW = 256, ROWS = 32, MOST_COLUMNS = 1 << 16 };
 
-static int run_prelu(enum leaky_dtype dtype, const char *grad, const char *x, const char *weight, int number, char *dx,
-                     double *weight_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner)
+/* kernels[1] where rows are so short that each column is given its own copy of the parameter. */
+static int run_gradients(leaky_gradients_kernel *const kernels[2], enum leaky_dtype dtype, const struct leaky_gradients *call,
+                         double *totals, int64_t cost)
 {
-    static const size_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
-    const size_t size = sizes[dtype];
-    const ptrdiff_t columns = channels * inner, n = outer * columns;
+    const ptrdiff_t outer = call->outer, channels = call->channels, inner = call->inner, columns = channels * inner;
     const int by_columns = inner < SHORT_ROW && columns > 1 && columns <= MOST_COLUMNS && outer >= 4;
-    const int64_t cost = leaky_cost(&leaky_entries[0][LEAKY_leaky_relu_backward][dtype], 2 * n);
-    struct prelu_job job = {{grad, x, weight, number, dx, outer, channels, inner, 0, NULL, NULL}, NULL, channels, 0, inner, weight_grad};
+    struct gradients_job job = {*call, kernels[by_columns], channels, 0, inner, totals};
     ptrdiff_t tasks, sums;
     char *repeated = NULL;
 
@@ -141,37 +141,44 @@ static int run_prelu(enum leaky_dtype dtype, const char *grad, const char *x, co
         job.call.channels = columns;
         job.call.inner = 1;
         job.sums = (outer + job.call.rows - 1) / job.call.rows;
-        tasks = job.sums * ((columns + LEAKY_PRELU_STRIP - 1) / LEAKY_PRELU_STRIP);
+        tasks = job.sums * ((columns + LEAKY_GRADIENTS_STRIP - 1) / LEAKY_GRADIENTS_STRIP);
         sums = job.sums * columns;
-        if (inner > 1 && (repeated = malloc((size_t)columns * size)))
-            for (ptrdiff_t i = 0; i < columns; i++)
-                memcpy(repeated + (size_t)i * size, weight + (size_t)(i / inner) * size, size);
+        if (inner > 1 && (repeated = malloc((size_t)(columns * sizes[dtype]))))
+            leaky_repeat(repeated, columns, call->parameter, channels, inner, sizes[dtype]);
         if (inner > 1)
-            job.call.weight = repeated;
+            job.call.parameter = repeated;
     } else {
-        job.sums = (inner + LEAKY_PRELU_BLOCK - 1) / LEAKY_PRELU_BLOCK;
+        job.sums = (inner + LEAKY_GRADIENTS_BLOCK - 1) / LEAKY_GRADIENTS_BLOCK;
         tasks = outer * channels * job.sums;
         sums = tasks;
     }
     job.call.sums = calloc((size_t)(2 * sums) + 1, sizeof(double));
-    if (!job.call.sums || !job.call.weight) {
+    if (!job.call.sums || !job.call.parameter) {
         free(job.call.sums);
         free(repeated);
         return -1;
     }
     job.call.rests = job.call.sums + sums;
-    job.kernel = leaky_fused_kernels[leaky_isa_in_use()][dtype]->prelu[by_columns];
-    leaky_share_tasks(prelu_part, &job, n > 0 ? tasks : 0, cost);
+    leaky_share_tasks(gradients_part, &job, outer * columns > 0 ? tasks : 0, cost);
     leaky_share_tasks(by_columns ? add_columns : add_rows, &job, channels, (int64_t)sums * 3);
     free(job.call.sums);
     free(repeated);
     return 0;
 }
 
+static int run_prelu(enum leaky_dtype dtype, const struct leaky_gradients *call, double *weight_grad)
+{
+    const ptrdiff_t n = call->outer * call->channels * call->inner;
+    return run_gradients(leaky_fused_kernels[leaky_isa_in_use()][dtype]->prelu, dtype, call, weight_grad,
+                         leaky_cost(&leaky_entries[0][LEAKY_leaky_relu_backward][dtype], 2 * n));
+}
+
 int leaky_run_prelu_backward(enum leaky_dtype dtype, const char *grad, const char *x, const char *weight, char *dx,
                              double *weight_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner)
 {
-    return run_prelu(dtype, grad, x, weight, 0, dx, weight_grad, outer, channels, inner);
+    const struct leaky_gradients call = {
+        .grad = grad, .x = x, .parameter = weight, .dx = dx, .outer = outer, .channels = channels, .inner = inner};
+    return run_prelu(dtype, &call, weight_grad);
 }
 
 int leaky_run_prelu_backward_number(enum leaky_dtype dtype, const char *grad, const char *x, double weight, char *dx,
@@ -179,5 +186,85 @@ int leaky_run_prelu_backward_number(enum leaky_dtype dtype, const char *grad, co
 {
     double rounded;
     leaky_round_number(weight, dtype, &rounded);
-    return run_prelu(dtype, grad, x, (const char *)&rounded, 1, dx, weight_grad, 1, 1, n);
+    const struct leaky_gradients call = {
+        .grad = grad, .x = x, .parameter = (char *)&rounded, .number = 1, .dx = dx, .outer = 1, .channels = 1, .inner = n};
+    return run_prelu(dtype, &call, weight_grad);
+}
+
+/* ---- bias + activation */
+
+/* Nothing, as a bias: -0.0 plus any number is that number, its sign included. */
+static const char *no_bias(enum leaky_dtype dtype)
+{
+    static const uint16_t half = 0x8000;
+    static const float single = -0.0f;
+    static const double wide = -0.0;
+    return dtype == LEAKY_F64 ? (const char *)&wide : dtype == LEAKY_F32 ? (const char *)&single : (const char *)&half;
+}
+
+static double slope_of(enum leaky_activation activation, double slope)
+{
+    return activation == LEAKY_LINEAR || activation == LEAKY_ELU ? 1 : plain(slope);
+}
+
+static int64_t bias_cost(enum leaky_activation activation, enum leaky_dtype dtype, ptrdiff_t n)
+{
+    return leaky_cost(&leaky_entries[0][activation < LEAKY_ELU ? LEAKY_leaky_relu_backward : LEAKY_elu_backward][dtype], n);
+}
+
+struct bias_act_job {
+    struct leaky_bias_act call;
+    void (*kernel)(const struct leaky_bias_act *call, ptrdiff_t from, ptrdiff_t n);
+};
+
+static void bias_act_part(const void *context, ptrdiff_t from, ptrdiff_t n)
+{
+    const struct bias_act_job *const job = context;
+    job->kernel(&job->call, from, n);
+}
+
+/* Biases that change after fewer elements than these are repeated, one for each element of so many or more. */
+enum { FEW = 16, TILE = 2048 };
+
+int leaky_run_bias_act(enum leaky_activation activation, enum leaky_dtype dtype, const struct leaky_bias_act *call, ptrdiff_t n)
+{
+    struct bias_act_job job = {*call, leaky_fused_kernels[leaky_isa_in_use()][dtype]->bias_act[activation]};
+    const ptrdiff_t period = call->channels * call->inner;
+    char *repeated = NULL;
+    if (n <= 0)
+        return 0;
+    job.call.slope = slope_of(activation, call->slope);
+    job.call.stream = call->x != call->y && leaky_is_large(dtype, n);
+    if (!call->bias) {
+        job.call.bias = no_bias(dtype);
+        job.call.channels = 1;
+        job.call.inner = n;
+    } else if (call->inner < FEW && (call->inner > 1 || period < TILE)) {
+        job.call.channels = period < TILE ? TILE / period * period : period;
+        job.call.inner = 1;
+        repeated = malloc((size_t)(job.call.channels * sizes[dtype]));
+        if (!repeated)
+            return -1;
+        leaky_repeat(repeated, job.call.channels, call->bias, call->channels, call->inner, sizes[dtype]);
+        job.call.bias = repeated;
+    }
+    leaky_share(bias_act_part, &job, n, bias_cost(activation, dtype, n));
+    free(repeated);
+    return 0;
+}
+
+int leaky_run_bias_act_backward(enum leaky_activation activation, enum leaky_dtype dtype, const struct leaky_gradients *call,
+                                double *bias_grad)
+{
+    struct leaky_gradients exact = *call;
+    exact.slope = slope_of(activation, call->slope);
+    exact.clamps = isfinite(call->clamp);
+    exact.clamp = exact.clamps ? leaky_largest_below(call->clamp, dtype) : 0;
+    if (!call->parameter) {
+        exact.parameter = no_bias(dtype);
+        exact.inner = call->outer * call->channels * call->inner;
+        exact.outer = exact.channels = 1;
+    }
+    return run_gradients(leaky_fused_kernels[leaky_isa_in_use()][dtype]->bias_gradients[activation], dtype, &exact, bias_grad,
+                         bias_cost(activation, dtype, 2 * exact.outer * exact.channels * exact.inner));
 }

@@ -27,8 +27,10 @@
 
 #if defined(__GNUC__)
 #define LEAKY_WORD static inline __attribute__((always_inline, unused))
+#define LEAKY_CALLED static __attribute__((noinline))
 #else
 #define LEAKY_WORD static inline
+#define LEAKY_CALLED static
 #endif
 
 #define LEAKY_PRAGMA(text) _Pragma(#text)
@@ -265,6 +267,13 @@ LEAKY_TARGET_END
 #define LEAKY_WIDE f64x2
 #include "region.inc"
 #endif
+
+float leaky_as_stored(float number, enum leaky_dtype dtype)
+{
+    if (dtype == LEAKY_F16)
+        return v_widen_f16_f32x1(v_narrow_f16_f32x1(number));
+    return dtype == LEAKY_BF16 ? v_widen_bf16_f32x1(v_narrow_bf16_f32x1(number)) : number;
+}
 
 int leaky_is_exponential(enum leaky_row row) { return strstr(leaky_rows[row].formula, "_exp") != NULL; }
 

@@ -89,6 +89,7 @@ void leaky_memory_set_limit(size_t limit);
 struct leaky_memory_info leaky_memory_info(void);
 
 /* kernels.c */
+float leaky_as_stored(float number, enum leaky_dtype dtype); /* rounded to a half type and widened */
 int leaky_is_exponential(enum leaky_row row);
 /* Whether writing one element can change what a later one reads: then they cannot be shared out. */
 int leaky_depends_on_order(const struct leaky_entry *entry, char **args, ptrdiff_t n, const ptrdiff_t *steps);
@@ -117,20 +118,40 @@ struct leaky_random {
     double p;                     /* dropout */
     double lower, upper;          /* rrelu */
 };
-/* A task is a block of one row of `inner` elements with the same weight, or `rows` rows by LEAKY_PRELU_STRIP of the columns, each
- * with a weight of its own (inner is 1 then).  Its sums go to `sums`, in the order of the tasks or by rows and columns. */
-enum { LEAKY_PRELU_BLOCK = 4096, LEAKY_PRELU_STRIP = 256 };
-struct leaky_prelu {
-    const char *grad, *x, *weight; /* one weight per channel */
-    int number;                    /* one weight in all, which is in no half type but in float32 */
-    char *dx;                      /* may be grad or x */
+/* Elements that are given their biases at a time. */
+enum { LEAKY_BIAS_BLOCK = 1024 };
+/* Of arrays of outer * channels * inner elements: clamp(activation(x + bias) * gain). */
+struct leaky_bias_act {
+    const char *x, *bias; /* one for each channel */
+    char *y;              /* may be x */
+    unsigned char *mask;  /* of x + bias, as in leaky_masked; or NULL */
+    ptrdiff_t channels, inner;
+    double slope, gain, clamp; /* the row's parameter; infinite for no clamp */
+    int stream;
+};
+/* A task is a block of one row of `inner` elements with the same parameter, or `rows` rows by LEAKY_GRADIENTS_STRIP of the columns,
+ * each with a parameter of its own (inner is 1 then).  Its sums go to `sums`, in the order of the tasks or by rows and columns. */
+enum { LEAKY_GRADIENTS_BLOCK = 4096, LEAKY_GRADIENTS_STRIP = 256 };
+struct leaky_gradients {
+    const char *grad, *x, *parameter; /* one weight or bias per channel */
+    int number;                       /* one in all, which is in no half type but in float32 */
+    char *dx;                         /* may be grad or x */
     ptrdiff_t outer, channels, inner, rows;
     double *sums, *rests; /* and what their roundings have cut off, or 0 */
+    /* Of bias + activation; instead of x there may be what it returned, a mask or both. */
+    const char *output, *gg; /* gg: of second order, from x; elu and selu only */
+    const unsigned char *mask;
+    double slope, gain, clamp; /* clamp: the largest number that counts as not clamped */
+    int clamps;
 };
+/* After a bias.  linear is a leaky_relu whose slope is 1, and elu's alpha is 1. */
+enum leaky_activation { LEAKY_LINEAR, LEAKY_RELU, LEAKY_LEAKY_RELU, LEAKY_ELU, LEAKY_SELU, LEAKY_ACTIVATIONS };
+typedef void leaky_gradients_kernel(const struct leaky_gradients *call, ptrdiff_t task);
 struct leaky_fused {
-    void (*prelu[2])(const struct leaky_prelu *call, ptrdiff_t task);
     void (*masked[LEAKY_MASKED_KERNELS])(const struct leaky_masked *call, ptrdiff_t from, ptrdiff_t n);
     void (*random[LEAKY_RANDOM_KERNELS])(const struct leaky_random *call, ptrdiff_t from, ptrdiff_t n);
+    void (*bias_act[LEAKY_ACTIVATIONS])(const struct leaky_bias_act *call, ptrdiff_t from, ptrdiff_t n);
+    leaky_gradients_kernel *prelu[2], *bias_gradients[LEAKY_ACTIVATIONS][2]; /* by rows, by columns */
 };
 extern const struct leaky_fused *const leaky_fused_kernels[LEAKY_ISAS][LEAKY_DTYPES];
 
@@ -153,14 +174,19 @@ void leaky_run_masked(enum leaky_masked_kernel kernel, enum leaky_dtype dtype, c
                       ptrdiff_t n, double slope);
 /* Of contiguous arrays in C order that may be parts of larger ones: dims axes of so many elements; from one element to the
  * next along each of them the index rises by so much. */
+void leaky_run_random(enum leaky_random_kernel kernel, enum leaky_dtype dtype, const struct leaky_random *call, int dims,
+                      const ptrdiff_t *shape, const uint64_t *strides);
 /* dx and, for each channel, the sum of the row prelu_weight_grad, of contiguous arrays of outer * channels * inner elements.
  * -1 when memory runs out; nothing is written then. */
 int leaky_run_prelu_backward(enum leaky_dtype dtype, const char *grad, const char *x, const char *weight, char *dx,
                              double *weight_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner);
 int leaky_run_prelu_backward_number(enum leaky_dtype dtype, const char *grad, const char *x, double weight, char *dx,
                                     double *weight_grad, ptrdiff_t n);
-void leaky_run_random(enum leaky_random_kernel kernel, enum leaky_dtype dtype, const struct leaky_random *call, int dims,
-                      const ptrdiff_t *shape, const uint64_t *strides);
+/* n elements, without a bias where that is NULL; the same of the parameter, whose one channel then takes all elements.  -1 as
+ * above. */
+int leaky_run_bias_act(enum leaky_activation activation, enum leaky_dtype dtype, const struct leaky_bias_act *call, ptrdiff_t n);
+int leaky_run_bias_act_backward(enum leaky_activation activation, enum leaky_dtype dtype, const struct leaky_gradients *call,
+                                double *bias_grad);
 
 /* driver.c: run a row in the default floating-point environment and leave the caller's as it was, flags included.
  * leaky_run is itself a kernel whose data is an entry.  leaky_run_number rounds `number` once to the type in which the
@@ -170,6 +196,8 @@ void leaky_run_random(enum leaky_random_kernel kernel, enum leaky_dtype dtype, c
 leaky_kernel leaky_run;
 int64_t leaky_cost(const struct leaky_entry *entry, ptrdiff_t n); /* nanoseconds on one thread, roughly */
 void leaky_round_number(double number, enum leaky_dtype dtype, void *rounded); /* to a double or a float */
+double leaky_largest_below(double number, enum leaky_dtype dtype); /* what is no longer below it once it is stored */
+void leaky_repeat(char *to, ptrdiff_t count, const char *parameter, ptrdiff_t channels, ptrdiff_t inner, ptrdiff_t size);
 void leaky_run_layout(char **args, int dims, const struct leaky_axis *axes, const struct leaky_entry *entry);
 void leaky_run_number(char **args, ptrdiff_t n, ptrdiff_t *steps, enum leaky_row row, enum leaky_dtype dtype,
                       double number);

@@ -46,6 +46,7 @@ every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype._
 
 
 RRELU = "(x, lower=0.125, upper=0.3333333333333333, *, seed=None, start=0, "
+BIAS_ACT = "axis=1, activation='leaky_relu', negative_slope=0.2, gain=None, clamp=None"
 
 
 def test_signatures():
@@ -59,6 +60,9 @@ def test_signatures():
         "dropout_backward": "(grad, p=0.5, *, seed=None, start=0, training=True, out=None)",
         "rrelu": RRELU + "training=True, out=None, return_seed=False)",
         "rrelu_backward": RRELU.replace("x, ", "grad, x, ", 1) + "training=True, out=None)",
+        "bias_act": "(x, bias=None, *, " + BIAS_ACT + ", return_mask=False, out=None)",
+        "bias_act_backward": "(grad, x=None, bias=None, *, output=None, mask=None, " + BIAS_ACT + ", out=None)",
+        "bias_act_double_backward": "(gg, grad, x, bias=None, *, " + BIAS_ACT + ")",
         "prelu": "(x, weight, *, axis=None, out=None, where=True, dtype=None)",
         "prelu_backward": "(grad, x, weight, *, axis=None)",
         "elu": "(x, alpha=1.0, *, out=None, where=True, dtype=None)",

@@ -222,13 +222,14 @@ def test_weight_gradient_compiles_with_nvrtc(real_gpu, letters, arch):
 
 
 def raw_cuda_source(kernel, dtype):
-    """The same for a kernel of raw arrays, of which those of type T have this dtype, and numbers."""
+    """The same for a kernel of arrays, raw or not, of which those of type T have this dtype, and numbers."""
     import cupy
     from cupy._core import _carray, _kernel, _scalar, core
 
     array, indexer, scalar = 1, 2, 3
     params = (*kernel.in_params, *kernel.out_params)
-    dtypes = [np.dtype(dtype if param.dtype is None else param.dtype) for param in params]
+    letters = {"T": dtype, "U": compute_type(dtype)}
+    dtypes = [np.dtype(letters[param.ctype] if param.dtype is None else param.dtype) for param in params]
     _, _, types = _kernel._decide_params_type(
         kernel.in_params,
         kernel.out_params,
@@ -237,7 +238,7 @@ def raw_cuda_source(kernel, dtype):
     )
     infos = [
         _kernel._ArgInfo(array, cupy.ndarray, found, 1, True, True)
-        if param.raw
+        if param.raw or param.dtype is None
         else _kernel._ArgInfo(scalar, _scalar.CScalar, found, 0, True, True)
         for param, found in zip(params, dtypes, strict=True)
     ]
@@ -258,14 +259,31 @@ FUSED = [
 ]
 
 
+def compile_raw(real_gpu, kernel, dtype, arch):
+    ptx = compile_cuda(raw_cuda_source(kernel, dtype), real_gpu.OPTIONS, arch)
+    if not re.match("pyleaky_bias_s?elu", kernel.name):
+        check_ptx(ptx)
+    assert f".entry {kernel.name}(" in ptx
+
+
 @every_arch
 @every_dtype
 @pytest.mark.parametrize(("maker", "name"), FUSED)
 def test_fused_kernels_compile_with_nvrtc(real_gpu, maker, name, dtype, arch):
-    kernel = getattr(real_gpu, maker)(name, dtype is np.float64)
-    ptx = compile_cuda(raw_cuda_source(kernel, dtype), real_gpu.OPTIONS, arch)
-    check_ptx(ptx)
-    assert f".entry {kernel.name}(" in ptx
+    compile_raw(real_gpu, getattr(real_gpu, maker)(name, dtype is np.float64), dtype, arch)
+
+
+@every_arch
+@every_dtype
+@pytest.mark.parametrize("activation", ["linear", "relu", "leaky_relu", "elu", "selu"])
+def test_bias_act_compiles_with_nvrtc(real_gpu, activation, dtype, arch):
+    wide = dtype is np.float64
+    kernels = [real_gpu.bias_act_kernel(activation, wide, True), real_gpu.bias_mask_kernel(wide)]
+    for source, masked in [("x", False), ("output", False), ("output", True), ("gg", False)]:
+        if source != "gg" or activation in ("elu", "selu"):
+            kernels.append(real_gpu.bias_gradient_kernel(activation, wide, source, True, masked, True))
+    for kernel in kernels:
+        compile_raw(real_gpu, kernel, dtype, arch)
 
 
 def test_cupy_is_not_imported_before_its_array_arrives():

@@ -84,6 +84,9 @@ def test_half_types_as_anything_else_are_refused():
     assert (x == -1).all()
 
 
+BIAS_ACT = ("", "_backward", "_backward_from_output", "_double_backward")
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_fused_kernels(dtype):
     suffix = {np.float16: "f16", bfloat16: "bf16", np.float32: "f32", np.float64: "f64"}[dtype]
@@ -122,6 +125,82 @@ def test_fused_kernels(dtype):
         assert_same_bits(result()[:whole].reshape(shape), dx)
         with np.errstate(all="ignore"):
             assert_same_bits(sums.astype(dtype), dweight)
+
+
+@pytest.mark.parametrize("activation", kernels.Activation)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bias_act(dtype, activation):
+    suffix = {np.float16: "f16", bfloat16: "bf16", np.float32: "f32", np.float64: "f64"}[dtype]
+    door = {name: getattr(kernels, f"bias_act{name}_{suffix}") for name in BIAS_ACT}
+    name, numbers = activation.name.lower(), (activation, 0.3, 1.5, 0.9)
+    options = {"activation": name, "negative_slope": 0.3, "gain": 1.5, "clamp": 0.9}
+    rng = np.random.default_rng(0)
+    for shape in [(3, 7, 5), (4, 3, 1), (0, 2, 3), (2, 0, 1)]:
+        arrays = [rng.normal(size=shape).astype(dtype) for _ in range(4)]
+        arrays.append(rng.normal(size=shape[1]).astype(dtype))
+        gg, grad, x, out, bias = [a.view(np.uint16).ravel() if dtype in HALVES else a.ravel() for a in arrays]
+        n, inner = x.size, shape[2]
+        mask, none, sums = np.zeros((n + 7) // 8, np.uint8), np.empty(0, np.uint8), np.full(shape[1], 7.0)
+
+        def check(expected, total=None, out=out, sums=sums, shape=shape):
+            assert_same_bits(out.view(dtype).reshape(shape), expected)
+            if total is not None:
+                assert_same_bits(sums.astype(dtype), total)
+
+        y, bits = pyleaky.bias_act(arrays[2], arrays[4], return_mask=True, **options)
+        assert door[""](x, bias, inner, *numbers, out, none) == n
+        check(y)
+        assert door[""](x, bias, inner, *numbers, out, mask) == n
+        check(y)
+        assert_same_bits(mask, bits)
+        expected = pyleaky.bias_act_backward(arrays[1], arrays[2], arrays[4], **options)
+        assert door["_backward"](grad, x, bias, inner, *numbers, out, sums) == n
+        check(*expected)
+        output = y.view(np.uint16).ravel() if dtype in HALVES else y.ravel()
+        expected = pyleaky.bias_act_backward(arrays[1], output=y, bias=arrays[4], **options)
+        assert door["_backward_from_output"](grad, output, none, bias, inner, *numbers, out, sums) == n
+        check(*expected)
+        expected = pyleaky.bias_act_backward(arrays[1], output=y, mask=bits, bias=arrays[4], **options)
+        assert door["_backward_from_output"](grad, output, mask, bias, inner, *numbers, out, sums) == n
+        check(*expected)
+        if name in ("elu", "selu"):
+            expected = pyleaky.bias_act_double_backward(*arrays[:3], arrays[4], **options)
+            assert door["_double_backward"](gg, grad, x, bias, inner, *numbers, out, sums) == n
+            check(*expected[1:])
+        nothing = bias[:0]
+        assert door[""](x, nothing, 1, *numbers, out, none) == n
+        check(pyleaky.bias_act(arrays[2], **options))
+        assert door["_backward"](grad, x, nothing, 1, *numbers, out, sums[:0]) == n
+        check(pyleaky.bias_act_backward(arrays[1], arrays[2], **options)[0])
+
+
+def test_bad_calls_of_bias_act():
+    x, out, bias = np.ones(9, np.float32), np.full(9, 7, np.float32), np.zeros(3, np.float32)
+    mask, none, sums = np.zeros(2, np.uint8), np.empty(0, np.uint8), np.zeros(3)
+    a = kernels.Activation
+    forward, backward = kernels.bias_act_f32, kernels.bias_act_backward_f32
+    from_output, double = kernels.bias_act_backward_from_output_f32, kernels.bias_act_double_backward_f32
+    for message, call in [
+        ("x has 8 elements, out has 9", lambda: forward(x[:8], bias, 1, a.RELU, 0, 1, 1, out, none)),
+        ("multiple of bias's 3 times inner, 2", lambda: forward(x, bias, 2, a.RELU, 0, 1, 1, out, none)),
+        ("multiple of bias's 3 times inner, 0", lambda: forward(x, bias, 0, a.RELU, 0, 1, 1, out, none)),
+        ("mask has 1 bytes, 9 elements need 2", lambda: forward(x, bias, 1, a.RELU, 0, 1, 1, out, mask[:1])),
+        ("activation must be an Activation, from 0 to 4, got 5", lambda: forward(x, bias, 1, 5, 0, 1, 1, out, none)),
+        ("activation must be an Activation, from 0 to 4, got -1", lambda: forward(x, bias, 1, -1, 0, 1, 1, out, none)),
+        ("gain must be positive and finite, got 0", lambda: forward(x, bias, 1, a.RELU, 0, 0, 1, out, none)),
+        ("gain must be positive and finite, got inf", lambda: backward(x, x, bias, 1, a.ELU, 0, np.inf, 1, out, sums)),
+        ("clamp must be at least 0, got nan", lambda: backward(x, x, bias, 1, a.ELU, 0, 1, np.nan, out, sums)),
+        ("bias_grad has 2 elements, bias has 3", lambda: backward(x, x, bias, 1, a.ELU, 0, 1, 1, out, sums[:2])),
+        ("grad has 8 elements", lambda: backward(x[:8], x, bias, 1, a.ELU, 0, 1, 1, out, sums)),
+        ("output has 8 elements", lambda: from_output(x, x[:8], none, bias, 1, a.RELU, 0, 1, 1, out, sums)),
+        ("mask has 1 bytes", lambda: from_output(x, x, mask[:1], bias, 1, a.RELU, 0, 1, 1, out, sums)),
+        ("activation must be ELU or SELU, got 1", lambda: double(x, x, x, bias, 1, a.RELU, 0, 1, 1, out, sums)),
+        ("gg has 8 elements", lambda: double(x[:8], x, x, bias, 1, a.ELU, 0, 1, 1, out, sums)),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert (out == 7).all()
+    assert not sums.any()
 
 
 def test_bad_calls_of_fused_kernels():

@@ -203,7 +203,7 @@ def test_bad_calls():
         pyleaky.leaky_relu(x, np.ones(4, np.float32), return_mask=True)
     with pytest.raises(ValueError, match="where cannot be combined with return_mask"):
         pyleaky.relu(x, where=x > 0, return_mask=True)
-    with pytest.raises(TypeError, match="with a mask, x must be a NumPy or CuPy array, got list"):
+    with pytest.raises(TypeError, match=r"^x must be a NumPy or CuPy array, got list"):
         pyleaky.relu([1.0], return_mask=True)
     with pytest.raises(TypeError, match="x has dtype complex128"):
         pyleaky.relu(np.ones(3, complex), return_mask=True)

@@ -55,6 +55,7 @@ def test_memoryview_functions_match_their_stub():
     assert names == public
     fused = ["dropout", "rrelu", "rrelu_backward", "prelu_backward"]
     fused += [f"{name}{kind}" for name in ("relu", "leaky_relu") for kind in ("_with_mask", "_backward_from_mask")]
+    fused += [f"bias_act{kind}" for kind in ("", "_backward", "_backward_from_output", "_double_backward")]
     every = [*pyleaky._core.ROWS, *fused]
     assert names == {f"{name}_{suffix}" for name in every for suffix in ("f16", "bf16", "f32", "f64")}
 

@@ -7,6 +7,7 @@
 #include "../../src/philox.h"
 
 #include <fenv.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,10 +264,12 @@ static void environment(void)
 
 /* ---- fused.inc */
 
-enum { FUSED = LEAKY_MASKED_KERNELS + LEAKY_RANDOM_KERNELS };
-static const char *const fused_names[FUSED + 1] = {"relu_masked", "leaky_relu_masked", "relu_backward_masked",
+/* Those that are called by elements, and after them those that are called as a whole. */
+enum { FUSED = LEAKY_MASKED_KERNELS + LEAKY_RANDOM_KERNELS, WHOLE = FUSED + 1 + LEAKY_ACTIVATIONS };
+static const char *const fused_names[WHOLE] = {"relu_masked", "leaky_relu_masked", "relu_backward_masked",
                                                    "leaky_relu_backward_masked", "dropout", "rrelu", "rrelu_backward",
-                                                   "prelu_backward"};
+                                                   "prelu_backward", "bias_linear", "bias_relu", "bias_leaky_relu",
+                                                   "bias_elu", "bias_selu"};
 
 static void fused_fail(int kernel, enum leaky_dtype dtype, const char *what, ptrdiff_t n)
 {
@@ -327,33 +330,86 @@ static void fused_kernel(int kernel, enum leaky_dtype dtype, uint64_t *digest)
 }
 
 /* Finite numbers only: what inf - inf leaves in a sum depends on nothing here, but the sign of a NaN does. */
-static void prelu(enum leaky_dtype dtype, uint64_t *digest)
+static void put_finite(enum leaky_dtype dtype)
 {
-    static const ptrdiff_t shapes[][3] = {{1, 1, 1003}, {3, 5, 60}, {2, 2, 250}, {100, 10, 1}, {5, 67, 3}, {10, 33, 3}, {4, 1, 1}};
-    const ptrdiff_t size = sizes[dtype];
-    double sums[128];
-    for (int k = 0; k < 2; k++)
-        for (ptrdiff_t i = 0; i + 8 <= ROOM; i += size)
+    for (int k = 0; k < 3; k++)
+        for (ptrdiff_t i = 0; i + 8 <= ROOM; i += sizes[dtype])
             do
                 put_random(memory[k] + i, dtype);
             while (dtype == LEAKY_F32   ? (memory[k][i + 3] & 0x7c) > 0x44
                    : dtype == LEAKY_F64 ? (memory[k][i + 7] & 0x7f) > 0x41
                                         : (memory[k][i + 1] & 0x7c) > 0x44);
-    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+}
+
+/* Folds a result and restores what was there; nothing else may have changed. */
+static void take(int kernel, enum leaky_dtype dtype, char *result, ptrdiff_t n, const double *sums, ptrdiff_t channels,
+                 uint64_t *digest)
+{
+    const ptrdiff_t size = sizes[dtype];
+    for (ptrdiff_t i = 0; i < n; i++)
+        fold(digest, canonical((unsigned char *)result + i * size, dtype));
+    for (ptrdiff_t i = 0; i < channels; i++)
+        fold(digest, canonical((const unsigned char *)(sums + i), LEAKY_F64));
+    memcpy(result, before[3] + (result - (char *)memory[3]), (size_t)(n * size));
+    if (memcmp(memory, before, sizeof memory))
+        fused_fail(kernel, dtype, "wrote outside its output", n);
+}
+
+static const ptrdiff_t shapes[][3] = {{1, 1, 1003}, {3, 5, 60}, {2, 2, 250}, {100, 10, 1}, {5, 67, 3}, {10, 33, 3}, {4, 1, 1}};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+static void prelu(enum leaky_dtype dtype, uint64_t *digest)
+{
+    const ptrdiff_t size = sizes[dtype];
+    double sums[128];
+    for (size_t k = 0; k < SHAPES; k++) {
         const ptrdiff_t outer = shapes[k][0], channels = shapes[k][1], inner = shapes[k][2], n = outer * channels * inner;
-        char *const dx = (char *)memory[2] + GUARD + size * (ptrdiff_t)k;
+        char *const dx = (char *)memory[3] + GUARD + size * (ptrdiff_t)k;
         memcpy(before, memory, sizeof memory);
         if (leaky_run_prelu_backward(dtype, (char *)memory[0], (char *)memory[1], (char *)memory[1] + 64 * size, dx, sums, outer,
                                      channels, inner))
-            fprintf(stderr, "no memory\n"), exit(1);
-        for (ptrdiff_t i = 0; i < n; i++)
-            fold(digest, canonical((unsigned char *)dx + i * size, dtype));
-        for (ptrdiff_t i = 0; i < channels; i++)
-            fold(digest, canonical((unsigned char *)(sums + i), LEAKY_F64));
-        memcpy(dx, before[2] + (dx - (char *)memory[2]), (size_t)(n * size));
-        if (memcmp(memory, before, sizeof memory))
-            fprintf(stderr, "prelu_backward %s: wrote outside its output\n", dtype_names[dtype]), exit(1);
+            fused_fail(FUSED, dtype, "no memory", n);
+        take(FUSED, dtype, dx, n, sums, channels, digest);
     }
+}
+
+/* Forward with and without a mask; backward from x, from the output and from output and mask; and twice. */
+static void bias_act(enum leaky_activation activation, enum leaky_dtype dtype, uint64_t *digest)
+{
+    static unsigned char output[ROOM], mask[ROOM / 8];
+    const int kernel = FUSED + 1 + (int)activation;
+    const ptrdiff_t size = sizes[dtype];
+    double sums[128];
+    for (size_t k = 0; k < SHAPES; k++)
+        for (int bounded = 0; bounded < 2; bounded++) {
+            const ptrdiff_t outer = shapes[k][0], channels = shapes[k][1], inner = shapes[k][2], n = outer * channels * inner;
+            char *const x = (char *)memory[0] + size * (ptrdiff_t)k, *const result = (char *)memory[3] + GUARD + size * (ptrdiff_t)k;
+            const char *const bias = (char *)memory[1] + 64 * size;
+            const double clamp = bounded ? 0.7 : INFINITY, gain = 1.25;
+            struct leaky_bias_act forward = {.x = x, .bias = bias, .y = result, .channels = channels, .inner = inner,
+                                             .slope = 0.3, .gain = gain, .clamp = clamp};
+            struct leaky_gradients backward = {.grad = (char *)memory[1], .parameter = bias, .dx = result, .outer = outer,
+                                               .channels = channels, .inner = inner, .slope = 0.3, .gain = gain, .clamp = clamp};
+            memcpy(before, memory, sizeof memory);
+            for (int masked = 0; masked < 2; masked++) {
+                forward.mask = masked ? mask : NULL;
+                if (leaky_run_bias_act(activation, dtype, &forward, n))
+                    fused_fail(kernel, dtype, "no memory", n);
+                memcpy(output, result, (size_t)(n * size));
+                take(kernel, dtype, result, n, NULL, 0, digest);
+            }
+            for (ptrdiff_t i = 0; i < (n + 7) / 8; i++)
+                fold(digest, mask[i]);
+            for (int from = 0; from < (activation < LEAKY_ELU ? 3 : 4); from++) {
+                backward.x = from % 3 ? NULL : x;
+                backward.output = from % 3 ? (char *)output : NULL;
+                backward.mask = from == 2 ? mask : NULL;
+                backward.gg = from == 3 ? (char *)memory[2] : NULL;
+                if (leaky_run_bias_act_backward(activation, dtype, &backward, sums))
+                    fused_fail(kernel, dtype, "no memory", n);
+                take(kernel, dtype, result, n, sums, channels, digest);
+            }
+        }
 }
 
 static void known_answers(void)
@@ -373,7 +429,7 @@ static void known_answers(void)
 
 int main(void)
 {
-    uint64_t digests[LEAKY_ROWS][LEAKY_DTYPES] = {{0}}, fused[FUSED + 1][LEAKY_DTYPES] = {{0}};
+    uint64_t digests[LEAKY_ROWS][LEAKY_DTYPES] = {{0}}, fused[WHOLE][LEAKY_DTYPES] = {{0}};
     int isas = 0;
 
     known_answers();
@@ -404,17 +460,21 @@ int main(void)
                 }
                 digests[row][dtype] = digest;
             }
-        for (int kernel = 0; kernel <= FUSED; kernel++)
+        for (int kernel = 0; kernel < WHOLE; kernel++)
             for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++) {
                 uint64_t digest = 0xcbf29ce484222325u;
                 random_state = (uint64_t)(kernel * LEAKY_DTYPES + dtype);
                 for (int k = 0; k < OPERANDS; k++)
                     for (ptrdiff_t i = 0; i + 8 <= ROOM; i += sizes[dtype])
                         put_random(memory[k] + i, (enum leaky_dtype)dtype);
+                if (kernel >= FUSED)
+                    put_finite((enum leaky_dtype)dtype);
                 if (kernel < FUSED)
                     fused_kernel(kernel, (enum leaky_dtype)dtype, &digest);
-                else
+                else if (kernel == FUSED)
                     prelu((enum leaky_dtype)dtype, &digest);
+                else
+                    bias_act((enum leaky_activation)(kernel - FUSED - 1), (enum leaky_dtype)dtype, &digest);
                 if (isas > 1 && digest != fused[kernel][dtype])
                     fused_fail(kernel, (enum leaky_dtype)dtype, "differs from the ISA before it", 0);
                 fused[kernel][dtype] = digest;
@@ -424,7 +484,7 @@ int main(void)
         for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++)
             printf("%-28s%-12s%016llx\n", leaky_rows[row].name, dtype_names[dtype],
                    (unsigned long long)digests[row][dtype]);
-    for (int kernel = 0; kernel <= FUSED; kernel++)
+    for (int kernel = 0; kernel < WHOLE; kernel++)
         for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++)
             printf("%-28s%-12s%016llx\n", fused_names[kernel], dtype_names[dtype], (unsigned long long)fused[kernel][dtype]);
     return 0;
