@@ -22,9 +22,11 @@ cdef void run_number(int row, int dtype, char **args, ptrdiff_t n, ptrdiff_t *st
 # The kernels of src/fused.inc, by number (leaky_masked_kernel, leaky_random_kernel in leaky.h), on contiguous arrays.
 cdef void run_masked(int kernel, int dtype, const char *values, char *out, unsigned char *mask, ptrdiff_t n,
                      double slope) noexcept nogil
-# 0, or -1 when memory ran out; without channels the weight is a number.
+# 0, or -1 when memory ran out; with one group the weight is a number.
 cdef int run_prelu_backward(int dtype, const char *grad, const char *x, const char *weight, double number, char *dx,
-                            double *weight_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner) noexcept nogil
+                            double *weight_grad, const ptrdiff_t *groups, int count) noexcept nogil
+cdef void run_prelu_backward_each(int dtype, const char *grad, const char *x, const char *weight, char *dx,
+                                  char *weight_grad, ptrdiff_t n) noexcept nogil
 cdef void run_random(int kernel, int dtype, const char *first, const char *second, char *out, int dims,
                      const ptrdiff_t *shape, const uint64_t *strides, uint64_t seed, uint64_t start, double a,
                      double b) noexcept nogil

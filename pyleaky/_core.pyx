@@ -76,8 +76,10 @@ cdef extern from "leaky.h":
         char *out
         uint64_t seed, start, stream
         double p, lower, upper
-    int leaky_run_prelu_backward(leaky_dtype, const char *, const char *, const char *, char *, double *, ptrdiff_t,
-                                 ptrdiff_t, ptrdiff_t) nogil
+    int leaky_run_prelu_backward(leaky_dtype, const char *, const char *, const char *, char *, double *,
+                                 const ptrdiff_t *, int) nogil
+    void leaky_run_prelu_backward_each(leaky_dtype, const char *, const char *, const char *, char *, char *,
+                                       ptrdiff_t) nogil
     int leaky_run_prelu_backward_number(leaky_dtype, const char *, const char *, double, char *, double *,
                                         ptrdiff_t) nogil
     enum leaky_activation:
@@ -205,10 +207,15 @@ cdef void run_masked(int kernel, int dtype, const char *values, char *out, unsig
 
 
 cdef int run_prelu_backward(int dtype, const char *grad, const char *x, const char *weight, double number, char *dx,
-                            double *weight_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner) noexcept nogil:
-    if channels == 0:
-        return leaky_run_prelu_backward_number(<leaky_dtype>dtype, grad, x, number, dx, weight_grad, inner)
-    return leaky_run_prelu_backward(<leaky_dtype>dtype, grad, x, weight, dx, weight_grad, outer, channels, inner)
+                            double *weight_grad, const ptrdiff_t *groups, int count) noexcept nogil:
+    if count == 1:
+        return leaky_run_prelu_backward_number(<leaky_dtype>dtype, grad, x, number, dx, weight_grad, groups[0])
+    return leaky_run_prelu_backward(<leaky_dtype>dtype, grad, x, weight, dx, weight_grad, groups, count)
+
+
+cdef void run_prelu_backward_each(int dtype, const char *grad, const char *x, const char *weight, char *dx,
+                                  char *weight_grad, ptrdiff_t n) noexcept nogil:
+    leaky_run_prelu_backward_each(<leaky_dtype>dtype, grad, x, weight, dx, weight_grad, n)
 
 
 cdef void run_random(int kernel, int dtype, const char *first, const char *second, char *out, int dims,

@@ -20,6 +20,7 @@ from pyleaky._core cimport (
     run_masked,
     run_number,
     run_prelu_backward,
+    run_prelu_backward_each,
 )
 
 import math
@@ -50,8 +51,13 @@ cdef extern from "leaky.h":
         LEAKY_LEAKY_RELU_MASKED
         LEAKY_RELU_BACKWARD_MASKED
         LEAKY_LEAKY_RELU_BACKWARD_MASKED
+        LEAKY_MAX_DIMS
 
 cnp.import_array()
+
+# With weights along axes that others come between, a call for so many elements or more goes over them once.
+cdef enum:
+    FEWEST_BETWEEN = 512
 
 # Klambauer et al. 2017: the pair that keeps mean 0 and variance 1 from layer to layer.
 SELU_SCALE = 1.0507009873554804934193349852946
@@ -459,6 +465,18 @@ def _check_out(out, shape, dtype):
     if not out.flags.writeable:
         raise ValueError("out is read-only")
     return out
+
+
+def _in_memory_order(arrays):
+    """The order of the axes that turns arrays into C order, where all lie in the same other one; else None."""
+    first = arrays[0]
+    if type(first) is not np.ndarray or first.ndim < 2 or first.flags.c_contiguous:
+        return None
+    turn = sorted(range(first.ndim), key=lambda k: -abs(first.strides[k]))
+    for array in arrays:
+        if type(array) is not np.ndarray or array.shape != first.shape or not array.transpose(turn).flags.c_contiguous:
+            return None
+    return turn
 
 
 def _deliver(result, out, like):
@@ -1524,45 +1542,76 @@ def prelu(x, weight, *, axis=None, out=None, where=True, dtype=None):
     return _call("leaky_relu", [("x", x), ("weight", laid)], out, where, dtype)
 
 
+def _weight_groups(shape, laid_shape):
+    """
+    [n, w, n, w, ..., n]: how many neighbouring elements share a weight, have one each, share one again, from the first
+    axis to the last; None where a weight is laid along part of an axis.
+    """
+    padded = (1,) * (len(shape) - len(laid_shape)) + laid_shape
+    groups = [1]
+    for length, weights in zip(shape, padded):
+        if weights not in (1, length):
+            return None
+        has_own = len(groups) % 2 == 0
+        if length != 1 and has_own != (weights == length):
+            groups.append(1)
+        groups[-1] *= length
+    if len(groups) == 1:  # one weight for all
+        return [1, 1, *groups]
+    return groups if len(groups) % 2 else [*groups, 1]
+
+
 cdef object _one_pass(object grad, object x, object laid, tuple laid_shape):
-    # dx and, in float64, the gradient of the weight in the shape that it is laid in; None where the arrays are not in C
-    # order, or weights go along axes that others come between, or each has one element only.
-    cdef cnp.ndarray a, b, w, dx, total
-    cdef ptrdiff_t outer, channels, inner
+    # dx and the gradient of the weight in the shape that it is laid in, in float64 where it is a sum; None where grad
+    # and x are not in one order without gaps, or few elements lie between weights.
+    cdef cnp.ndarray a, b, dx, total
+    cdef ptrdiff_t lengths[2 * LEAKY_MAX_DIMS + 1]
     cdef const char *weights = NULL
     cdef double number = 0
-    cdef int code, status
+    cdef int code, status, k, count
 
+    turn = _in_memory_order([x, grad])
+    if turn is not None and (isinstance(laid, float) or type(laid) is np.ndarray) and len(laid_shape) <= x.ndim:
+        back, turned = np.argsort(turn), laid
+        if laid_shape:
+            padded = laid.reshape((1,) * (x.ndim - laid.ndim) + laid_shape)
+            turned = np.ascontiguousarray(padded.transpose(turn))
+        result = _one_pass(grad.transpose(turn), x.transpose(turn), turned, turned.shape if laid_shape else ())
+        if result is None:
+            return None
+        sums = result[1].transpose(back).reshape(laid_shape) if laid_shape else result[1]
+        return result[0].transpose(back), sums
     if not _is_plain(x) or not _is_twin(grad, x) or not cnp.PyArray_IS_C_CONTIGUOUS(x):
         return None
     a = <cnp.ndarray>grad
     b = <cnp.ndarray>x
-    shape = x.shape
     if isinstance(laid, float):
         number = laid
-        outer, channels, inner = 1, 0, b.size
+        groups = [b.size]
     else:
-        if not _is_plain(laid) or not cnp.PyArray_IS_C_CONTIGUOUS(laid) or cnp.PyArray_NDIM(laid) > b.ndim:
+        if not _is_plain(laid) or not cnp.PyArray_IS_C_CONTIGUOUS(laid) or laid.ndim > b.ndim or laid.dtype != b.dtype:
             return None
-        w = <cnp.ndarray>laid
-        if cnp.PyArray_TYPE(w) != cnp.PyArray_TYPE(b):
+        weights = <const char *>cnp.PyArray_DATA(<cnp.ndarray>laid)
+        groups = _weight_groups(x.shape, laid_shape)
+        if groups is None or (len(groups) > 3 and math.prod(groups[-3:]) < FEWEST_BETWEEN):
             return None
-        weights = <const char *>cnp.PyArray_DATA(w)
-        padded = (1,) * (b.ndim - w.ndim) + laid_shape
-        along = [k for k in range(b.ndim) if padded[k] != 1]
-        first, last = (along[0], along[-1] + 1) if along else (0, 0)
-        if padded[first:last] != shape[first:last]:
-            return None
-        outer, channels, inner = (math.prod(part) for part in (shape[:first], shape[first:last], shape[last:]))
-    if outer * inner == 1:
-        return None
-    dx = empty_like(b)
-    total = np.empty(laid_shape)
     code = dtype_of(cnp.PyArray_TYPE(b))
+    dx = empty_like(b)
+    if groups == [1, b.size, 1]:
+        total = np.empty(laid_shape, b.dtype)
+        with nogil:
+            run_prelu_backward_each(code, <const char *>cnp.PyArray_DATA(a), <const char *>cnp.PyArray_DATA(b), weights,
+                                    <char *>cnp.PyArray_DATA(dx), <char *>cnp.PyArray_DATA(total),
+                                    cnp.PyArray_SIZE(b))
+        return dx, total
+    total = np.empty(laid_shape)
+    count = len(groups)
+    for k in range(count):
+        lengths[k] = groups[k]
     with nogil:
         status = run_prelu_backward(code, <const char *>cnp.PyArray_DATA(a), <const char *>cnp.PyArray_DATA(b), weights,
-                                    number, <char *>cnp.PyArray_DATA(dx), <double *>cnp.PyArray_DATA(total), outer,
-                                    channels, inner)
+                                    number, <char *>cnp.PyArray_DATA(dx), <double *>cnp.PyArray_DATA(total), lengths,
+                                    count)
     if status:
         raise MemoryError("no memory for the sums of weight's gradient")
     return dx, total
@@ -1610,9 +1659,9 @@ def prelu_backward(grad, x, weight, *, axis=None):
 
     Notes
     -----
-    Arrays in C order, with weights along one axis or neighbouring ones or a single weight, are read once.  The order of
-    the additions depends on the shape alone, not on the CPU or the number of threads; for float64 what the
-    roundings cut off is added at the end.
+    Arrays in C order, or in one other order without gaps, are read once, unless fewer than 512 elements lie between axes
+    of the weight that are not neighbours.  The order of the additions depends on shape and layout alone, not on the CPU
+    or the number of threads; for float64 what the roundings cut off is added at the end.
 
     References
     ----------
@@ -1651,7 +1700,7 @@ def prelu_backward(grad, x, weight, *, axis=None):
             total = _call("prelu_weight_grad", [("grad", grad), ("x", x)], dtype=np.float64)
             if summed:
                 total = np.sum(total, axis=summed if len(summed) < len(shape) else None)
-        total = total.astype(dtype)
+        total = total.astype(dtype, copy=False)
     if number:
         return dx, total[()]
     if order is not None:

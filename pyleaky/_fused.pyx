@@ -26,6 +26,7 @@ from pyleaky._functions import (
     _contiguous,
     _deliver,
     _fresh_or,
+    _in_memory_order,
     _parameter,
     leaky_relu,
     leaky_relu_backward,
@@ -545,17 +546,6 @@ def _bias_layout(bias, shape, axis):
     return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
 
 
-def _in_memory_order(arrays, axis):
-    """How to turn arrays that all lie in one other order than C's into C order, and where `axis` comes; else None."""
-    first = arrays[0]
-    if first.ndim < 2 or first.flags.c_contiguous or not isinstance(axis, int) or not -first.ndim <= axis < first.ndim:
-        return None
-    turn = sorted(range(first.ndim), key=lambda k: -abs(first.strides[k]))
-    if any(array.shape != first.shape or not array.transpose(turn).flags.c_contiguous for array in arrays):
-        return None
-    return turn, turn.index(axis % first.ndim)
-
-
 cdef char *_data(object array) noexcept:
     return NULL if array is None else <char *>cnp.PyArray_DATA(<cnp.ndarray>array)
 
@@ -641,9 +631,9 @@ def bias_act(x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.
     settings.check_gain(dtype)
     if back_end is not None:
         return back_end.bias_act(settings, x, bias, layout, dtype, return_mask, out)
-    turned = None if return_mask or type(x) is not np.ndarray else _in_memory_order([x], axis)
-    if turned is not None and (out is None or (isinstance(out, np.ndarray) and out.shape == x.shape)):
-        turn, axis = turned
+    turn = None if return_mask else _in_memory_order([x])
+    if turn is not None and (out is None or (isinstance(out, np.ndarray) and out.shape == x.shape)):
+        axis = turn.index(axis % x.ndim) if bias is not None else 0
         given, inside = x.transpose(turn), None if out is None else out.transpose(turn)
         y = _bias_act(settings, given, bias, _bias_layout(bias, given.shape, axis), dtype, False, inside)
         return y.transpose(np.argsort(turn)) if out is None else out
@@ -880,10 +870,10 @@ cdef object _bias_act_backward(settings, axis, given, bias, mask, layout, dtype,
     cdef const char *biases
     cdef const unsigned char *bits
     like = given["grad"]
-    if mask is None and all(type(value) is np.ndarray for value in given.values()):
-        turned = _in_memory_order([*given.values()], axis)
-        if turned is not None and (out is None or (isinstance(out, np.ndarray) and out.shape == like.shape)):
-            turn, axis = turned
+    if mask is None:
+        turn = _in_memory_order([*given.values()])
+        if turn is not None and (out is None or (isinstance(out, np.ndarray) and out.shape == like.shape)):
+            axis = turn.index(axis % like.ndim) if bias is not None else 0
             given = {argument: value.transpose(turn) for argument, value in given.items()}
             inside = None if out is None else out.transpose(turn)
             layout = _bias_layout(bias, given["grad"].shape, axis)

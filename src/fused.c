@@ -70,7 +70,7 @@ struct gradients_job {
     struct leaky_gradients call;
     leaky_gradients_kernel *kernel;
     ptrdiff_t channels, sums, inner; /* of the parameter; sums for each column; columns for each channel */
-    double *totals;
+    double *totals, *carried; /* carried: what totals have lost in the calls before, to be added to; or NULL */
 };
 
 static void gradients_part(const void *context, ptrdiff_t from, ptrdiff_t n)
@@ -88,10 +88,23 @@ static void add(double sum[2], const struct leaky_gradients *call, ptrdiff_t k)
     sum[0] = total;
 }
 
-static double total_of(const double sum[2])
+static double total_of(double sum, double rest)
 {
-    const double total = sum[0] + sum[1];
-    return isfinite(total) ? total : sum[0]; /* inf - inf in what was cut off is not the sum's */
+    const double total = sum + rest;
+    return isfinite(total) ? total : sum; /* inf - inf in what was cut off is not the sum's */
+}
+
+static void begin(double sum[2], const struct gradients_job *job, ptrdiff_t channel)
+{
+    sum[0] = job->carried ? job->totals[channel] : 0;
+    sum[1] = job->carried ? job->carried[channel] : 0;
+}
+
+static void end(const double sum[2], const struct gradients_job *job, ptrdiff_t channel)
+{
+    job->totals[channel] = job->carried ? sum[0] : total_of(sum[0], sum[1]);
+    if (job->carried)
+        job->carried[channel] = sum[1];
 }
 
 /* Tasks are rows: a channel's sums are `blocks` in a row, once for each of `outer`. */
@@ -100,11 +113,12 @@ static void add_rows(const void *context, ptrdiff_t from, ptrdiff_t n)
     const struct gradients_job *const job = context;
     const ptrdiff_t blocks = job->sums;
     for (ptrdiff_t channel = from; channel < from + n; channel++) {
-        double sum[2] = {0, 0};
+        double sum[2];
+        begin(sum, job, channel);
         for (ptrdiff_t outer = 0; outer < job->call.outer; outer++)
             for (ptrdiff_t block = 0; block < blocks; block++)
                 add(sum, &job->call, (outer * job->channels + channel) * blocks + block);
-        job->totals[channel] = total_of(sum);
+        end(sum, job, channel);
     }
 }
 
@@ -113,11 +127,12 @@ static void add_columns(const void *context, ptrdiff_t from, ptrdiff_t n)
 {
     const struct gradients_job *const job = context;
     for (ptrdiff_t channel = from; channel < from + n; channel++) {
-        double sum[2] = {0, 0};
+        double sum[2];
+        begin(sum, job, channel);
         for (ptrdiff_t group = 0; group < job->sums; group++)
             for (ptrdiff_t column = channel * job->inner; column < (channel + 1) * job->inner; column++)
                 add(sum, &job->call, group * job->call.channels + column);
-        job->totals[channel] = total_of(sum);
+        end(sum, job, channel);
     }
 }
 
@@ -127,11 +142,11 @@ enum { SHORT_ROW = 256, ROWS = 32, MOST_COLUMNS = 1 << 16 };
 
 /* kernels[1] where rows are so short that each column is given its own copy of the parameter. */
 static int run_gradients(leaky_gradients_kernel *const kernels[2], enum leaky_dtype dtype, const struct leaky_gradients *call,
-                         double *totals, int64_t cost)
+                         double *totals, double *carried, int64_t cost)
 {
     const ptrdiff_t outer = call->outer, channels = call->channels, inner = call->inner, columns = channels * inner;
     const int by_columns = inner < SHORT_ROW && columns > 1 && columns <= MOST_COLUMNS && outer >= 4;
-    struct gradients_job job = {*call, kernels[by_columns], channels, 0, inner, totals};
+    struct gradients_job job = {*call, kernels[by_columns], channels, 0, inner, totals, carried};
     ptrdiff_t tasks, sums;
     char *repeated = NULL;
 
@@ -166,19 +181,62 @@ static int run_gradients(leaky_gradients_kernel *const kernels[2], enum leaky_dt
     return 0;
 }
 
-static int run_prelu(enum leaky_dtype dtype, const struct leaky_gradients *call, double *weight_grad)
+static int run_prelu(enum leaky_dtype dtype, const struct leaky_gradients *call, double *weight_grad, double *carried)
 {
     const ptrdiff_t n = call->outer * call->channels * call->inner;
-    return run_gradients(leaky_fused_kernels[leaky_isa_in_use()][dtype]->prelu, dtype, call, weight_grad,
+    return run_gradients(leaky_fused_kernels[leaky_isa_in_use()][dtype]->prelu, dtype, call, weight_grad, carried,
                          leaky_cost(&leaky_entries[0][LEAKY_leaky_relu_backward][dtype], 2 * n));
 }
 
-int leaky_run_prelu_backward(enum leaky_dtype dtype, const char *grad, const char *x, const char *weight, char *dx,
-                             double *weight_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner)
+struct totals {
+    double *sums;
+    const double *carried;
+};
+
+static void finish_totals(const void *context, ptrdiff_t from, ptrdiff_t n)
 {
-    const struct leaky_gradients call = {
-        .grad = grad, .x = x, .parameter = weight, .dx = dx, .outer = outer, .channels = channels, .inner = inner};
-    return run_prelu(dtype, &call, weight_grad);
+    const struct totals *const totals = context;
+    for (ptrdiff_t k = from; k < from + n; k++)
+        totals->sums[k] = total_of(totals->sums[k], totals->carried[k]);
+}
+
+/* The last three groups are a call, and those before them say how often and with which weights. */
+int leaky_run_prelu_backward(enum leaky_dtype dtype, const char *grad, const char *x, const char *weight, char *dx,
+                             double *weight_grad, const ptrdiff_t *groups, int count)
+{
+    const ptrdiff_t outer = groups[count - 3], channels = groups[count - 2], inner = groups[count - 1];
+    const ptrdiff_t size = sizes[dtype], step = outer * channels * inner * size;
+    ptrdiff_t calls = 1, weights = channels;
+    double *carried = NULL;
+    int status = 0;
+
+    for (int d = 0; d < count - 3; d++) {
+        calls *= groups[d];
+        weights *= d % 2 ? groups[d] : 1;
+    }
+    if (count > 3) {
+        carried = calloc((size_t)weights + 1, sizeof *carried);
+        if (!carried)
+            return -1;
+        memset(weight_grad, 0, (size_t)weights * sizeof *weight_grad);
+    }
+    for (ptrdiff_t place = 0; place < calls && !status; place++) {
+        ptrdiff_t first = 0, rest = place;
+        for (ptrdiff_t d = count - 4, scale = channels; d >= 0; rest /= groups[d--])
+            if (d % 2) {
+                first += rest % groups[d] * scale;
+                scale *= groups[d];
+            }
+        const struct leaky_gradients call = {
+            .grad = grad + place * step, .x = x + place * step, .parameter = weight + first * size, .dx = dx + place * step,
+            .outer = outer, .channels = channels, .inner = inner};
+        status = run_prelu(dtype, &call, weight_grad + first, carried ? carried + first : NULL);
+    }
+    const struct totals totals = {weight_grad, carried};
+    if (carried)
+        leaky_share_tasks(finish_totals, &totals, weights, weights);
+    free(carried);
+    return status;
 }
 
 int leaky_run_prelu_backward_number(enum leaky_dtype dtype, const char *grad, const char *x, double weight, char *dx,
@@ -188,7 +246,40 @@ int leaky_run_prelu_backward_number(enum leaky_dtype dtype, const char *grad, co
     leaky_round_number(weight, dtype, &rounded);
     const struct leaky_gradients call = {
         .grad = grad, .x = x, .parameter = (char *)&rounded, .number = 1, .dx = dx, .outer = 1, .channels = 1, .inner = n};
-    return run_prelu(dtype, &call, weight_grad);
+    return run_prelu(dtype, &call, weight_grad, NULL);
+}
+
+struct each_job {
+    leaky_kernel *kernels[2]; /* of dx and of the weight's gradient */
+    const char *grad, *x, *weight;
+    char *dx, *weight_grad;
+    ptrdiff_t size;
+};
+
+/* Both rows for so few elements at a time that the second finds grad and x in the first-level cache. */
+static void each_part(const void *context, ptrdiff_t from, ptrdiff_t n)
+{
+    enum { BLOCK = 1024 };
+    const struct each_job *const job = context;
+    const ptrdiff_t size = job->size, steps[4] = {size, size, size, size};
+    for (ptrdiff_t done = 0, count; done < n; done += count) {
+        const ptrdiff_t at = (from + done) * size;
+        char *args[4] = {(char *)job->grad + at, (char *)job->x + at, (char *)job->weight + at, job->dx + at};
+        count = n - done < BLOCK ? n - done : BLOCK;
+        job->kernels[0](args, &count, steps, NULL);
+        args[2] = job->weight_grad + at;
+        job->kernels[1](args, &count, steps, NULL);
+    }
+}
+
+void leaky_run_prelu_backward_each(enum leaky_dtype dtype, const char *grad, const char *x, const char *weight, char *dx,
+                                   char *weight_grad, ptrdiff_t n)
+{
+    const struct leaky_entry *const entries[2] = {&leaky_entries[0][LEAKY_leaky_relu_backward][dtype],
+                                                  &leaky_entries[0][LEAKY_prelu_weight_grad][dtype]};
+    const struct each_job job = {{leaky_kernel_in_use(entries[0]), leaky_kernel_in_use(entries[1])}, grad, x, weight, dx,
+                                 weight_grad, sizes[dtype]};
+    leaky_share(each_part, &job, n, leaky_cost(entries[0], 2 * n));
 }
 
 /* ---- bias + activation */
@@ -266,5 +357,5 @@ int leaky_run_bias_act_backward(enum leaky_activation activation, enum leaky_dty
         exact.outer = exact.channels = 1;
     }
     return run_gradients(leaky_fused_kernels[leaky_isa_in_use()][dtype]->bias_gradients[activation], dtype, &exact, bias_grad,
-                         bias_cost(activation, dtype, 2 * exact.outer * exact.channels * exact.inner));
+                         NULL, bias_cost(activation, dtype, 2 * exact.outer * exact.channels * exact.inner));
 }

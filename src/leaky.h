@@ -176,12 +176,16 @@ void leaky_run_masked(enum leaky_masked_kernel kernel, enum leaky_dtype dtype, c
  * next along each of them the index rises by so much. */
 void leaky_run_random(enum leaky_random_kernel kernel, enum leaky_dtype dtype, const struct leaky_random *call, int dims,
                       const ptrdiff_t *shape, const uint64_t *strides);
-/* dx and, for each channel, the sum of the row prelu_weight_grad, of contiguous arrays of outer * channels * inner elements.
- * -1 when memory runs out; nothing is written then. */
+/* dx and, for each weight, the sum of the row prelu_weight_grad, of contiguous arrays.  groups, an odd number of them and 3 at
+ * least, are lengths of neighbouring axes: in the first all share their weights, in the second each has its own, and so on.
+ * -1 when memory runs out; then no gradient is whole. */
 int leaky_run_prelu_backward(enum leaky_dtype dtype, const char *grad, const char *x, const char *weight, char *dx,
-                             double *weight_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner);
+                             double *weight_grad, const ptrdiff_t *groups, int count);
 int leaky_run_prelu_backward_number(enum leaky_dtype dtype, const char *grad, const char *x, double weight, char *dx,
                                     double *weight_grad, ptrdiff_t n);
+/* The same where each of n elements has a weight of its own. */
+void leaky_run_prelu_backward_each(enum leaky_dtype dtype, const char *grad, const char *x, const char *weight, char *dx,
+                                   char *weight_grad, ptrdiff_t n);
 /* n elements, without a bias where that is NULL; the same of the parameter, whose one channel then takes all elements.  -1 as
  * above. */
 int leaky_run_bias_act(enum leaky_activation activation, enum leaky_dtype dtype, const struct leaky_bias_act *call, ptrdiff_t n);

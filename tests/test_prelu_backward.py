@@ -1,6 +1,8 @@
 """PReLU's two gradients in one pass: dx to the bit, and sums that no ISA, layout of threads or cancellation changes."""
 
+import contextlib
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -25,6 +27,12 @@ SHAPES = [
     ((7, 6, 5, 3), -1),
     ((5, 4, 3, 17), (1, 2)),
     ((40, 3, 4), (1, 2)),
+    ((40, 70), (0, 1)),
+    ((6, 5, 7), (0, 1, 2)),
+    ((6, 5, 4, 30), (0, 2)),
+    ((3, 4, 50, 6, 8), (1, 3)),
+    ((2, 3, 2, 3, 40, 20), (1, 3, 5)),
+    ((5, 4, 3), (0, 2)),
     ((8, 1, 5), 1),
     ((3, 1, 5), (0, 1)),
     ((1, 6), 1),
@@ -34,6 +42,18 @@ SHAPES = [
     ((8200,), None),
     ((3, 50), None),
 ]
+
+
+@contextlib.contextmanager
+def pyleaky_without_cache():
+    """tracemalloc sees what is allocated, not what is recycled."""
+    limit = pyleaky.cache_info().limit
+    pyleaky.set_cache_limit(0)
+    try:
+        yield
+    finally:
+        pyleaky.set_cache_limit(limit)
+
 
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 
@@ -115,9 +135,35 @@ def test_cancellation_in_float64():
     grad = np.tile([1e16, 3.0, -1e16], 3334)[:n]
     _, dweight = pyleaky.prelu_backward(grad, x, 0.1)
     assert dweight == -math.fsum(grad)
+    spread = np.zeros((n, 2, 300, 3))
+    spread[:, 1, 7] = grad[:, None]
+    _, dweight = pyleaky.prelu_backward(spread, -np.ones_like(spread), np.full((2, 3), 0.1), axis=(1, 3))
+    assert dweight.tolist() == [[0.0] * 3, [-math.fsum(grad)] * 3]
     many = np.ascontiguousarray(np.broadcast_to(grad[:, None], (n, 5)))
     _, dweight = pyleaky.prelu_backward(many, -np.ones((n, 5)), np.full(5, 0.1), axis=1)
     assert dweight.tolist() == [-math.fsum(grad)] * 5
+
+
+def test_nothing_of_x_s_size_beside_the_gradients():
+    """In every layout of weights that is gone through once, what is allocated is dx, dweight and some sums."""
+    cases = [
+        ((64, 50, 400), 1),
+        ((8, 40, 10, 400), (0, 2)),
+        ((1000, 1280), (0, 1)),
+        ((64, 50, 400), 2),
+        ((9, 99999), None),
+    ]
+    for k, (shape, axis) in enumerate(cases):
+        grad, x, weight, _ = arrays_of(shape, axis, np.float32)
+        if k > 2:
+            grad, x = np.asfortranarray(grad), np.asfortranarray(x)
+        weight = np.asarray(weight, np.float32)
+        with pyleaky_without_cache():
+            tracemalloc.start()
+            pyleaky.prelu_backward(grad, x, weight, axis=axis)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        assert peak < x.nbytes + weight.nbytes + x.nbytes / 20
 
 
 def test_special_values():

@@ -366,8 +366,8 @@ static void prelu(enum leaky_dtype dtype, uint64_t *digest)
         const ptrdiff_t outer = shapes[k][0], channels = shapes[k][1], inner = shapes[k][2], n = outer * channels * inner;
         char *const dx = (char *)memory[3] + GUARD + size * (ptrdiff_t)k;
         memcpy(before, memory, sizeof memory);
-        if (leaky_run_prelu_backward(dtype, (char *)memory[0], (char *)memory[1], (char *)memory[1] + 64 * size, dx, sums, outer,
-                                     channels, inner))
+        if (leaky_run_prelu_backward(dtype, (char *)memory[0], (char *)memory[1], (char *)memory[1] + 64 * size, dx, sums, shapes[k],
+                                     3))
             fused_fail(FUSED, dtype, "no memory", n);
         take(FUSED, dtype, dx, n, sums, channels, digest);
     }
