@@ -276,6 +276,17 @@ def test_a_million_terms_of_mixed_sign(shape):
     assert_near(dbias, exact_sums(dx, axis).astype(np.float32), 1)
 
 
+@every_dtype
+def test_lanes_beyond_the_end_add_nothing(isa, dtype):
+    """Where they would have inf * 0."""
+    for shape, axis in [((1, 3, 5), 1), ((40, 5), 1)]:
+        x = np.ones(shape, dtype)
+        _, dbias = pyleaky.bias_act_backward(
+            x, x, np.zeros(shape[axis], dtype), axis=axis, negative_slope=np.inf, gain=1.0
+        )
+        assert dbias.tolist() == [x.size / shape[axis]] * shape[axis]
+
+
 def test_half_types_are_summed_before_they_are_rounded():
     grad, x, bias = arrays_of((5000, 3), 1, np.float16, 2)
     _, dbias = pyleaky.bias_act_backward(grad, x, bias)
