@@ -113,10 +113,10 @@ def _bounds(lower, upper):
 
 def _as_array(argument, value):
     """An array as it is, and one of what only looks like one."""
-    if isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__"):
+    if type(value) in (np.ndarray, np.memmap) or hasattr(value, "__cuda_array_interface__"):
         return value
     if hasattr(value, "__array_ufunc__") and not isinstance(value, np.generic):
-        return value
+        raise TypeError(f"{argument} must be a NumPy or CuPy array or a list, got {type(value).__name__}")
     value = np.asarray(value)
     _check_dtype(argument, value)
     return value

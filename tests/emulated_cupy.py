@@ -34,6 +34,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     def data(self):
         return SimpleNamespace(ptr=self._host.ctypes.data)
 
+    @property
+    def __cuda_array_interface__(self):
+        return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.data.ptr, False), "version": 3}
+
     def get(self):
         return np.array(self._host, order="C")
 
