@@ -83,3 +83,12 @@ __all__ = [
     "show_config",
     "unpack_mask",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Imported when they are asked for, so that `import pyleaky` stays as quick as it is.
+    if name == "init":
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
