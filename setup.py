@@ -26,7 +26,8 @@ if int(np.__version__.split(".")[0]) < 2:
     sys.exit(f"pyleaky needs NumPy >= 2.0 to be built, found NumPy {np.__version__}")
 
 HERE = Path(__file__).parent
-SOURCES = [f"src/{name}.c" for name in ("kernels", "dispatch", "driver", "fused", "threads", "limits", "memory")]
+UNITS = ("kernels", "dispatch", "driver", "fused", "reductions", "threads", "limits", "memory")
+SOURCES = [f"src/{name}.c" for name in UNITS]
 MSVC = os.name == "nt"
 FLAGS = [] if MSVC else ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
 THREADS = [] if MSVC else ["-pthread"]

@@ -69,6 +69,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_backward",
     "num_threads",
+    "plot_activations",
     "prelu",
     "prelu_backward",
     "relu",
@@ -87,8 +88,10 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     # Imported when they are asked for, so that `import pyleaky` stays as quick as it is.
-    if name == "init":
-        import importlib
+    import importlib
 
+    if name in ("diagnostics", "init", "training"):
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "plot_activations":
+        return importlib.import_module(f"{__name__}._plot").plot_activations
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

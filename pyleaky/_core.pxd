@@ -39,3 +39,5 @@ cdef int run_bias_act_backward(int activation, int dtype, const char *gg, const 
                                const char *output, const unsigned char *mask, const char *bias, char *dx,
                                double *bias_grad, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner, double slope,
                                double gain, double clamp) noexcept nogil
+# 0, or -1 when memory ran out; kind as in leaky_norm.
+cdef int run_norm(int kind, int dtype, const char *x, ptrdiff_t n, double *value, int *exponent) noexcept nogil

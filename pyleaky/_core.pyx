@@ -8,7 +8,7 @@ from cpython.mem cimport PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_INCREF, PyObject
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset, strcat, strcpy, strlen
 
 import operator
@@ -108,6 +108,13 @@ cdef extern from "leaky.h":
     void leaky_run_random(int, leaky_dtype, const leaky_random *, int, const ptrdiff_t *, const uint64_t *) nogil
     enum:
         LEAKY_DROPOUT
+        LEAKY_MOST_THRESHOLDS
+    enum leaky_norm:
+        pass
+    int leaky_run_norm(leaky_norm, leaky_dtype, const char *, ptrdiff_t, double *, int *) nogil
+    int leaky_add_units(leaky_dtype, const char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const double *, int, int64_t *,
+                        double *) nogil
+    void leaky_add_mask(const unsigned char *, ptrdiff_t, ptrdiff_t, ptrdiff_t, int64_t *) nogil
     void leaky_run(char **, const ptrdiff_t *, const ptrdiff_t *, void *) noexcept nogil
     void leaky_run_number(char **, ptrdiff_t, ptrdiff_t *, leaky_row, leaky_dtype, double) noexcept nogil
 
@@ -529,6 +536,112 @@ def iterate(str name, list values, out):
     finally:
         cnp.NpyIter_Deallocate(iterator)
     return result
+
+
+# ---------------------------------------------------------------------------------------------- reductions
+
+cdef int run_norm(int kind, int dtype, const char *x, ptrdiff_t n, double *value, int *exponent) noexcept nogil:
+    return leaky_run_norm(<leaky_norm>kind, <leaky_dtype>dtype, x, n, value, exponent)
+
+
+cdef cnp.ndarray _block(object value, bint fortran):
+    # An array as it is where its elements follow upon each other in memory (in Fortran's order too, if that will do).
+    cdef cnp.ndarray array = value
+    if dtype_of(cnp.PyArray_TYPE(array)) < 0 and not supports(array.dtype):
+        raise TypeError(f"array must be of one of {', '.join(DTYPES)}, got {array.dtype}")
+    if cnp.PyArray_ISBEHAVED_RO(array) and (
+        cnp.PyArray_IS_C_CONTIGUOUS(array) or (fortran and cnp.PyArray_IS_F_CONTIGUOUS(array))
+    ):
+        return array
+    return np.array(array, array.dtype.newbyteorder("="), order="C")
+
+
+def extent(cnp.ndarray array not None):
+    """The addresses of an array's first byte and of the one after its last."""
+    cdef Py_ssize_t low = <Py_ssize_t>cnp.PyArray_DATA(array), high = low + cnp.PyArray_ITEMSIZE(array), reach
+    cdef int d
+    for d in range(cnp.PyArray_NDIM(array)):
+        reach = (cnp.PyArray_DIM(array, d) - 1) * cnp.PyArray_STRIDE(array, d)
+        if reach < 0:
+            low += reach
+        else:
+            high += reach
+    return low, high
+
+
+def norm(value, int kind):
+    """
+    The norm of an array as (number, exponent), which stands for number * 2^exponent: float64 need not hold it.
+
+    kind 0 is the largest magnitude, 1 the sum of the magnitudes, 2 the root of the sum of the squares.  One read of the
+    array, which is copied where its elements lie apart; the same bits for every ISA and number of threads.
+    """
+    cdef cnp.ndarray array = _block(value, True)
+    cdef int dtype = dtype_of(cnp.PyArray_TYPE(array)), exponent = 0, status
+    cdef ptrdiff_t n = cnp.PyArray_SIZE(array)
+    cdef const char *x = <const char *>cnp.PyArray_DATA(array)
+    cdef double number = 0
+    if is_long(0, dtype, n):
+        with nogil:
+            status = run_norm(kind, dtype, x, n, &number, &exponent)
+    else:
+        status = run_norm(kind, dtype, x, n, &number, &exponent)
+    if status:
+        raise MemoryError
+    return number, exponent
+
+
+def add_unit_statistics(value, int axis, double[::1] thresholds, int64_t[:, ::1] counts, double[:, ::1] moments):
+    """
+    Add to counts[t, unit] how many elements are above thresholds[t], and to moments their sum and sum of squares.
+
+    The units lie along `axis`, which is not negative; NaN is above nothing.
+    """
+    cdef cnp.ndarray array = _block(value, False)
+    cdef int dtype = dtype_of(cnp.PyArray_TYPE(array)), count = <int>thresholds.shape[0], status, d
+    cdef ptrdiff_t outer = 1, inner = 1, channels = cnp.PyArray_DIM(array, axis)
+    cdef const char *x = <const char *>cnp.PyArray_DATA(array)
+    if not 1 <= count <= LEAKY_MOST_THRESHOLDS or counts.shape[0] != count or moments.shape[0] != 2:
+        raise ValueError(
+            f"thresholds has {count} elements, of 1 to {LEAKY_MOST_THRESHOLDS}; counts has {counts.shape[0]} rows and "
+            f"must have as many; moments has {moments.shape[0]} and must have 2"
+        )
+    if counts.shape[1] != channels or moments.shape[1] != channels:
+        raise ValueError(f"there are {channels} units; counts is for {counts.shape[1]}, moments for {moments.shape[1]}")
+    for d in range(cnp.PyArray_NDIM(array)):
+        if d < axis:
+            outer *= cnp.PyArray_DIM(array, d)
+        elif d > axis:
+            inner *= cnp.PyArray_DIM(array, d)
+    if channels == 0:
+        return
+    if is_long(0, dtype, outer * channels * inner):
+        with nogil:
+            status = leaky_add_units(<leaky_dtype>dtype, x, outer, channels, inner, &thresholds[0], count,
+                                     &counts[0, 0], &moments[0, 0])
+    else:
+        status = leaky_add_units(<leaky_dtype>dtype, x, outer, channels, inner, &thresholds[0], count, &counts[0, 0],
+                                 &moments[0, 0])
+    if status:
+        raise MemoryError
+
+
+def add_mask_counts(const unsigned char[::1] mask, shape, int axis, int64_t[::1] counts):
+    """Add to counts[unit] how many bits of a packed mask of this shape are set; the units lie along `axis`."""
+    cdef ptrdiff_t outer = 1, inner = 1, channels = shape[axis], length
+    cdef int d
+    for d, length in enumerate(shape):
+        if d < axis:
+            outer *= length
+        elif d > axis:
+            inner *= length
+    if counts.shape[0] != channels:
+        raise ValueError(f"there are {channels} units; counts is for {counts.shape[0]}")
+    if mask.shape[0] != (outer * channels * inner + 7) // 8:
+        raise ValueError(f"mask has {mask.shape[0]} bytes, {outer * channels * inner} elements need "
+                         f"{(outer * channels * inner + 7) // 8}")
+    if mask.shape[0]:
+        leaky_add_mask(&mask[0], outer, channels, inner, &counts[0])
 
 
 # ---------------------------------------------------------------------------------------------- settings

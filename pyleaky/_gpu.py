@@ -23,6 +23,9 @@ VOCABULARY = """
 #define v_select(m, a, b) ((m) ? (a) : (b))
 #define v_mul(a, b) ((a) * (b))
 #define v_add(a, b) ((a) + (b))
+#define v_sub(a, b) ((a) - (b))
+#define v_max(a, b) ((a) > (b) ? (a) : (b))
+#define v_min(a, b) ((a) < (b) ? (a) : (b))
 #define v_div(a, b) ((a) / (b))
 #define v_expm1(alpha, x) ((C)((double)(alpha) * expm1((double)(x))))
 #define v_exp(alpha, x, grad) ((C)pyleaky_exp(alpha, x, 0, grad))
@@ -175,6 +178,67 @@ def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype
         out = cupy.empty_like(result)
     cupy.copyto(out, result, where=where)
     return out
+
+
+# ---- norms, which stay on the device
+
+
+@functools.cache
+def norm_sum(term: str) -> Any:
+    """The sum of `term` over an array, in float64; p is the norm's."""
+    return cupy.ReductionKernel(
+        "T x, float64 scale, float64 p",
+        "float64 total",
+        "pyleaky_norm_term(x * scale, p)",
+        "a + b",
+        "total = a",
+        "0",
+        "pyleaky_norm_sum",
+        preamble=f"__device__ inline double pyleaky_norm_term(double x, double p) {{ (void)p; return {term}; }}",
+        options=OPTIONS,
+    )
+
+
+def norm(array: Any, p: float) -> Any:
+    """
+    The p-norm as a 0-d float64 array, without waiting for the device.
+
+    float64 is read twice, the first time for its largest magnitude: scaled by a power of two near that, no square
+    overflows.  For the other dtypes float64 has room for any sum of squares.
+    """
+    if array.size == 0:
+        return cupy.zeros((), np.float64)
+    if p == np.inf:
+        return cupy.abs(array).max().astype(np.float64)
+    scale = np.float64(1)
+    if array.dtype == np.float64 or p not in (1, 2):
+        largest = cupy.abs(array).max().astype(np.float64)
+        usable = cupy.logical_and(largest > 0, largest < np.inf)
+        exponent = cupy.floor(cupy.log2(cupy.where(usable, largest, 1.0)))
+        scale = cupy.exp2(cupy.clip(-exponent, -1000, 1000))
+    term = "fabs(x)" if p == 1 else "x * x" if p == 2 else "pow(fabs(x), p)"
+    total = norm_sum(term)(array, scale, np.float64(p))
+    return (total if p == 1 else cupy.sqrt(total) if p == 2 else total ** (1 / p)) / scale
+
+
+@functools.cache
+def clip_kernel(wide: bool) -> Any:
+    """The row `scaled` in place by bound / norm, where the norm, a 0-d array on the device, is not within the bound."""
+    return _made(
+        "clip_by_norm",
+        wide,
+        "float64 norm, float64 bound",
+        "T grad",
+        f"""
+        if (!(norm <= bound)) {{
+            const C factor = bound / norm, x = grad;
+            grad = (T)({_core.ROWS["scaled"].formula});
+        }}""",
+    )
+
+
+def clip_by_norm(array: Any, total: Any, bound: float) -> None:
+    clip_kernel(array.dtype == np.float64)(total, np.float64(bound), array)
 
 
 def sum_weight_grad(grad: Any, x: Any, axes: tuple[int, ...]) -> Any:

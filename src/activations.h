@@ -41,7 +41,11 @@
         v_select(v_gt(output, v_set(0)), w_round(w_mul(LEAKY_SELU_SCALE, grad)), \
                  v_mul(w_round(w_add(LEAKY_SELU_A, output)), grad))) \
     ROW(selu_double_backward, 3, 0, (gg, grad, x), \
-        v_select(v_gt(x, v_set(0)), v_set(0), w_round(w_exp(LEAKY_SELU_A, x, v_mul(gg, grad)))))
+        v_select(v_gt(x, v_set(0)), v_set(0), w_round(w_exp(LEAKY_SELU_A, x, v_mul(gg, grad))))) \
+    /* What training does to gradients and weights. */ \
+    ROW(scaled, 2, 1, (x, factor), v_mul(factor, x)) \
+    ROW(add_scaled, 3, 1, (x, w, factor), v_add(x, v_mul(factor, w))) \
+    ROW(clipped, 2, 1, (x, bound), v_max(v_sub(v_set(0), bound), v_min(bound, x)))
 
 /* The longest row. */
 #define LEAKY_MAX_INPUTS 4

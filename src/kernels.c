@@ -230,6 +230,19 @@ static void leaky_walk(leaky_contiguous *arrays_loop, leaky_contiguous *numbers_
     }
 }
 
+/* Sums in float64 are of so many interleaved ones, whatever the number of lanes, and those are added along a tree: rests
+ * collects what the roundings of that cut off. */
+enum { LEAKY_SUMS = 16 };
+static inline void leaky_add_along_tree(double each[LEAKY_SUMS], double rests[LEAKY_SUMS])
+{
+    for (int half = LEAKY_SUMS / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; k++) {
+            const double sum = each[k] + each[k + half], added = sum - each[k];
+            rests[k] += rests[k + half] + ((each[k] - (sum - added)) + (each[k + half] - added));
+            each[k] = sum;
+        }
+}
+
 /* 2^(j/16) rounded to double, less j << 48 in its bits, for v_scale_bits; and what the rounding left, relative to it. */
 static const double leaky_exp2_16[16] = {
     0x1.0000000000000p+0, 0x1.fb5586cf9890fp-1, 0x1.f72b83c7d517bp-1, 0x1.f387a6e756238p-1,
@@ -299,6 +312,17 @@ const struct leaky_fused *const leaky_fused_kernels[LEAKY_ISAS][LEAKY_DTYPES] = 
 #endif
 #if LEAKY_ARM
     [LEAKY_NEON] = {&fused_f16_f32x4, &fused_bf16_f32x4, &fused_f32x4, &fused_f64x2},
+#endif
+};
+
+const struct leaky_reductions *const leaky_reduction_kernels[LEAKY_ISAS][LEAKY_DTYPES] = {
+    [LEAKY_SCALAR] = {&reductions_f16_f32x1, &reductions_bf16_f32x1, &reductions_f32x1, &reductions_f64x1},
+#if LEAKY_X86
+    [LEAKY_AVX2] = {&reductions_f16_f32x8, &reductions_bf16_f32x8, &reductions_f32x8, &reductions_f64x4},
+    [LEAKY_AVX512] = {&reductions_f16_f32x16, &reductions_bf16_f32x16, &reductions_f32x16, &reductions_f64x8},
+#endif
+#if LEAKY_ARM
+    [LEAKY_NEON] = {&reductions_f16_f32x4, &reductions_bf16_f32x4, &reductions_f32x4, &reductions_f64x2},
 #endif
 };
 

@@ -155,6 +155,32 @@ struct leaky_fused {
 };
 extern const struct leaky_fused *const leaky_fused_kernels[LEAKY_ISAS][LEAKY_DTYPES];
 
+/* reductions.inc: by ISA and dtype.  A block's sum of magnitudes or squares is of scaled numbers where float64 would overflow or
+ * lose bits: of x / LEAKY_NORM_SCALE in range 1, of x * LEAKY_NORM_SCALE in range -1. */
+enum leaky_norm { LEAKY_NORM_MAX, LEAKY_NORM_1, LEAKY_NORM_2 };
+enum { LEAKY_NORM_BLOCK = 4096, LEAKY_NORM_EXPONENT = 600, LEAKY_MOST_THRESHOLDS = 4 };
+#define LEAKY_NORM_SCALE 0x1p600
+#define LEAKY_NORM_SMALL 0x1p-900 /* below, the squares that were lost can count */
+struct leaky_norm_part {
+    double value;
+    int range;
+};
+/* As leaky_gradients: a task is a block of a row of `inner` elements of one unit, or, where `rows` is not 0, some columns of so
+ * many rows.  Statistic s (above each of `count` thresholds, sum, sum of squares) goes to results + s * slots, in the order of the
+ * tasks or by groups of rows and columns. */
+struct leaky_units {
+    const char *x;
+    ptrdiff_t outer, channels, inner, rows, slots;
+    const double *thresholds;
+    int count;
+    double *results;
+};
+struct leaky_reductions {
+    struct leaky_norm_part (*norm)(enum leaky_norm norm, const char *x, ptrdiff_t n);
+    void (*count_units)(const struct leaky_units *call, ptrdiff_t task);
+};
+extern const struct leaky_reductions *const leaky_reduction_kernels[LEAKY_ISAS][LEAKY_DTYPES];
+
 /* One axis of arrays that are gone through together: its length and every operand's step in bytes. */
 enum { LEAKY_MAX_DIMS = 64 };
 struct leaky_axis {
@@ -191,6 +217,15 @@ void leaky_run_prelu_backward_each(enum leaky_dtype dtype, const char *grad, con
 int leaky_run_bias_act(enum leaky_activation activation, enum leaky_dtype dtype, const struct leaky_bias_act *call, ptrdiff_t n);
 int leaky_run_bias_act_backward(enum leaky_activation activation, enum leaky_dtype dtype, const struct leaky_gradients *call,
                                 double *bias_grad);
+
+/* reductions.c: contiguous arrays.  The norm is value * 2^exponent; NaN where x has one.  -1 when memory runs out. */
+int leaky_run_norm(enum leaky_norm norm, enum leaky_dtype dtype, const char *x, ptrdiff_t n, double *value, int *exponent);
+/* Of an array of outer * channels * inner elements, by channel: adds to counts[t * channels + channel] how many are above
+ * thresholds[t] (1 to LEAKY_MOST_THRESHOLDS of them), and to moments their sums and, after these, the sums of their squares.  -1 as above: then nothing is added. */
+int leaky_add_units(enum leaky_dtype dtype, const char *x, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner,
+                    const double *thresholds, int count, int64_t *counts, double *moments);
+/* The same for the bits of a mask. */
+void leaky_add_mask(const unsigned char *mask, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner, int64_t *counts);
 
 /* driver.c: run a row in the default floating-point environment and leave the caller's as it was, flags included.
  * leaky_run is itself a kernel whose data is an entry.  leaky_run_number rounds `number` once to the type in which the

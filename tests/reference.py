@@ -62,6 +62,22 @@ def prelu_weight_grad(grad, x):
     return term
 
 
+def scaled(x, factor):
+    return x * factor
+
+
+def add_scaled(x, w, factor):
+    # Krogh 1991: the gradient of factor / 2 * w^2 is added.
+    return x + factor * w
+
+
+def clipped(x, bound):
+    # NaN stays.  A bound of 0 leaves no -0.0 but where x is one; one below 0 never comes from clip_grad_value.
+    least = x.dtype.type(0) - bound
+    y = np.where(bound < x, bound, x)
+    return np.where(least > y, least, y)
+
+
 def _wide(*arrays):
     return [array if array.dtype == object else array.astype(np.longdouble) for array in map(np.asarray, arrays)]
 

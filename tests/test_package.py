@@ -53,7 +53,7 @@ def test_memoryview_functions_match_their_stub():
     names = set(re.findall(r"^def (\w+)\(", stub, re.MULTILINE))
     public = {name for name in dir(kernels) if re.search(r"_b?f\d\d$", name)}
     assert names == public
-    fused = ["dropout", "rrelu", "rrelu_backward", "prelu_backward"]
+    fused = ["dropout", "rrelu", "rrelu_backward", "prelu_backward", "norm"]
     fused += [f"{name}{kind}" for name in ("relu", "leaky_relu") for kind in ("_with_mask", "_backward_from_mask")]
     fused += [f"bias_act{kind}" for kind in ("", "_backward", "_backward_from_output", "_double_backward")]
     every = [*pyleaky._core.ROWS, *fused]

@@ -13,16 +13,17 @@ import reference
 from arrays import DTYPES, HALVES, any_bits, assert_same_bits, bfloat16, layouts, specials
 
 import pyleaky
-from pyleaky import _core, kernels
+from pyleaky import _core, kernels, training
 
 ROWS = list(_core.ROWS.values())
 # Rows whose reference is a bound in ULP; every other row is compared with its reference bit for bit.
 BOUNDED = [row for row in ROWS if row.name.split("_")[0] in ("elu", "celu", "selu")]
 ALPHAS = (-1, 1e-3, 0.1, 0.5, 1, 1.5, 3, 100)
-# prelu's weight gradient is reached through prelu_backward, which sums it; the others through a keyword.
+# prelu's weight gradient is reached through prelu_backward, which sums it; others through a keyword, or from training.
 PUBLIC = {"prelu_weight_grad": "prelu_backward"} | {
     row.name: row.name.removesuffix("_from_output") for row in ROWS if row.name.endswith("_from_output")
 }
+IN_TRAINING = {"scaled": "clip_grad_norm", "add_scaled": "add_l2_grad", "clipped": "clip_grad_value"}
 SUFFIX = {np.float16: "f16", bfloat16: "bf16", np.float32: "f32", np.float64: "f64"}
 WIDE = (np.float32, np.float64)
 LONGEST_VECTOR = 16
@@ -62,14 +63,14 @@ def expected(row, values, dtype):
 
 @every_row
 def test_row_is_complete(row):
-    public = PUBLIC.get(row.name, row.name)
-    function = getattr(pyleaky, public)
-    stub = (Path(pyleaky.__file__).parent / "_functions.pyi").read_text()
+    module, source = (training, "training.py") if row.name in IN_TRAINING else (pyleaky, "_functions.pyi")
+    public = IN_TRAINING.get(row.name) or PUBLIC.get(row.name, row.name)
+    function = getattr(module, public)
 
-    assert public in pyleaky.__all__
+    assert public in module.__all__
     assert callable(getattr(reference, row.name))
-    assert f"def {public}(" in stub
-    for section in NUMPYDOC:
+    assert f"def {public}(" in (Path(pyleaky.__file__).parent / source).read_text()
+    for section in NUMPYDOC if module is pyleaky else set(NUMPYDOC) - {"Returns"}:
         assert re.search(rf"^\s*{section}\n\s*-{{{len(section)}}}$", function.__doc__, re.MULTILINE), section
     assert ".. math::" in function.__doc__
     for parameter in inspect.signature(function).parameters:
@@ -260,6 +261,8 @@ def test_three_doors_give_the_same_bits(isa, row, dtype):
         first, second = getattr(pyleaky, row.name)(*values)
         assert_same_bits(first, getattr(pyleaky, row.name.replace("_double", ""))(gg, *rest))
         assert_same_bits(second, through_ufunc)
+    elif row.name in IN_TRAINING:
+        assert_same_bits(_core.iterate(row.name, values, None), through_ufunc)
     elif row.name not in PUBLIC:
         assert_same_bits(getattr(pyleaky, row.name)(*values), through_ufunc)
 

@@ -262,14 +262,14 @@ static void environment(void)
         fprintf(stderr, "the caller's floating-point state was not restored\n"), exit(1);
 }
 
-/* ---- fused.inc */
+/* ---- fused.inc and reductions.inc */
 
 /* Those that are called by elements, and after them those that are called as a whole. */
-enum { FUSED = LEAKY_MASKED_KERNELS + LEAKY_RANDOM_KERNELS, WHOLE = FUSED + 1 + LEAKY_ACTIVATIONS };
+enum { FUSED = LEAKY_MASKED_KERNELS + LEAKY_RANDOM_KERNELS, REDUCTIONS = FUSED + 1 + LEAKY_ACTIVATIONS, WHOLE };
 static const char *const fused_names[WHOLE] = {"relu_masked", "leaky_relu_masked", "relu_backward_masked",
                                                    "leaky_relu_backward_masked", "dropout", "rrelu", "rrelu_backward",
                                                    "prelu_backward", "bias_linear", "bias_relu", "bias_leaky_relu",
-                                                   "bias_elu", "bias_selu"};
+                                                   "bias_elu", "bias_selu", "reductions"};
 
 static void fused_fail(int kernel, enum leaky_dtype dtype, const char *what, ptrdiff_t n)
 {
@@ -412,6 +412,46 @@ static void bias_act(enum leaky_activation activation, enum leaky_dtype dtype, u
         }
 }
 
+static void fold_double(uint64_t *digest, double value) { fold(digest, canonical((const unsigned char *)&value, LEAKY_F64)); }
+
+/* Norms of anything and of finite numbers, from any place; and what is counted of units, of finite numbers. */
+static void reductions(enum leaky_dtype dtype, uint64_t *digest)
+{
+    static const ptrdiff_t lengths[] = {0, 1, 7, 15, 16, 17, 33, 100, 1003};
+    static const double thresholds[LEAKY_MOST_THRESHOLDS] = {-1, 0, 0.5, 1e30};
+    memcpy(before, memory, sizeof memory);
+    for (int finite = 0; finite < 2; finite++) {
+        for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++)
+            for (int norm = 0; norm <= LEAKY_NORM_2; norm++) {
+                const char *const x = (char *)memory[finite ? 1 : 0] + sizes[dtype] * (ptrdiff_t)(k % 3);
+                double value;
+                int exponent;
+                if (leaky_run_norm((enum leaky_norm)norm, dtype, x, lengths[k], &value, &exponent))
+                    fused_fail(REDUCTIONS, dtype, "no memory", lengths[k]);
+                fold_double(digest, value);
+                fold(digest, (uint64_t)exponent);
+            }
+        if (!finite)
+            put_finite(dtype);
+        memcpy(before, memory, sizeof memory);
+    }
+    for (size_t k = 0; k < SHAPES; k++)
+        for (int count = 1; count <= LEAKY_MOST_THRESHOLDS; count++) {
+            const ptrdiff_t outer = shapes[k][0], channels = shapes[k][1], inner = shapes[k][2];
+            int64_t counts[LEAKY_MOST_THRESHOLDS * 128] = {0};
+            double moments[2 * 128] = {0};
+            if (leaky_add_units(dtype, (char *)memory[0] + sizes[dtype], outer, channels, inner, thresholds, count, counts, moments))
+                fused_fail(REDUCTIONS, dtype, "no memory", outer);
+            leaky_add_mask(memory[1], outer, channels, inner, counts);
+            for (ptrdiff_t i = 0; i < count * channels; i++)
+                fold(digest, (uint64_t)counts[i]);
+            for (ptrdiff_t i = 0; i < 2 * channels; i++)
+                fold_double(digest, moments[i]);
+        }
+    if (memcmp(memory, before, sizeof memory))
+        fused_fail(REDUCTIONS, dtype, "wrote to its input", 0);
+}
+
 static void known_answers(void)
 {
     static const uint32_t counter[3][4] = {{0}, {~0u, ~0u, ~0u, ~0u}, {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}};
@@ -467,10 +507,12 @@ int main(void)
                 for (int k = 0; k < OPERANDS; k++)
                     for (ptrdiff_t i = 0; i + 8 <= ROOM; i += sizes[dtype])
                         put_random(memory[k] + i, (enum leaky_dtype)dtype);
-                if (kernel >= FUSED)
+                if (kernel >= FUSED && kernel < REDUCTIONS)
                     put_finite((enum leaky_dtype)dtype);
                 if (kernel < FUSED)
                     fused_kernel(kernel, (enum leaky_dtype)dtype, &digest);
+                else if (kernel == REDUCTIONS)
+                    reductions((enum leaky_dtype)dtype, &digest);
                 else if (kernel == FUSED)
                     prelu((enum leaky_dtype)dtype, &digest);
                 else

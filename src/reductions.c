@@ -1,0 +1,196 @@
+/* Between a call and the kernels of reductions.inc: blocks, threads, and the sums of the blocks. */
+#include "leaky.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
+
+/* Neumaier's sum: what its roundings cut off is in the second number. */
+static void add(double sum[2], double term)
+{
+    const double total = sum[0] + term;
+    sum[1] += fabs(sum[0]) >= fabs(term) ? sum[0] - total + term : term - total + sum[0];
+    sum[0] = total;
+}
+
+static double total_of(const double sum[2])
+{
+    const double total = sum[0] + sum[1];
+    return isfinite(total) ? total : sum[0];
+}
+
+static int64_t cost_of(enum leaky_dtype dtype, ptrdiff_t n) { return leaky_cost(&leaky_entries[0][LEAKY_relu][dtype], n); }
+
+/* ---- norms */
+
+struct norm_job {
+    enum leaky_norm norm;
+    const char *x;
+    ptrdiff_t n, size;
+    struct leaky_norm_part (*kernel)(enum leaky_norm norm, const char *x, ptrdiff_t n);
+    struct leaky_norm_part *parts;
+};
+
+static void norm_blocks(const void *context, ptrdiff_t from, ptrdiff_t n)
+{
+    const struct norm_job *const job = context;
+    for (ptrdiff_t block = from; block < from + n; block++) {
+        const ptrdiff_t start = block * LEAKY_NORM_BLOCK, left = job->n - start;
+        job->parts[block] = job->kernel(job->norm, job->x + start * job->size, left < LEAKY_NORM_BLOCK ? left : LEAKY_NORM_BLOCK);
+    }
+}
+
+/* Of the three ranges the highest that has anything, with what the one below it adds. */
+static double norm_of(enum leaky_norm norm, const struct leaky_norm_part *parts, ptrdiff_t blocks, int *exponent)
+{
+    const int power = norm == LEAKY_NORM_2 ? 2 : 1;
+    double sums[3][2] = {{0}}, largest = 0;
+    int range = -1;
+
+    *exponent = 0;
+    for (ptrdiff_t block = 0; block < blocks; block++) {
+        const double value = parts[block].value;
+        if (norm == LEAKY_NORM_MAX)
+            largest = value > largest || isnan(value) ? value : largest;
+        else if (value != 0)
+            range = parts[block].range > range ? parts[block].range : range;
+        if (norm == LEAKY_NORM_MAX && isnan(largest))
+            return largest;
+        add(sums[parts[block].range + 1], value);
+    }
+    if (norm == LEAKY_NORM_MAX)
+        return largest;
+    double sum = total_of(sums[range + 1]);
+    if (range >= 0)
+        sum += total_of(sums[range]) * pow(LEAKY_NORM_SCALE, -power);
+    if (range > 0)
+        *exponent = LEAKY_NORM_EXPONENT;
+    return (norm == LEAKY_NORM_2 ? sqrt(sum) : sum) * (range < 0 && norm == LEAKY_NORM_2 ? 1 / LEAKY_NORM_SCALE : 1);
+}
+
+int leaky_run_norm(enum leaky_norm norm, enum leaky_dtype dtype, const char *x, ptrdiff_t n, double *value, int *exponent)
+{
+    enum { FEW = 16 };
+    struct leaky_norm_part few[FEW];
+    const ptrdiff_t blocks = (n + LEAKY_NORM_BLOCK - 1) / LEAKY_NORM_BLOCK;
+    struct norm_job job = {norm, x, n, sizes[dtype], leaky_reduction_kernels[leaky_isa_in_use()][dtype]->norm, few};
+
+    if (blocks > FEW && !(job.parts = malloc((size_t)blocks * sizeof *job.parts)))
+        return -1;
+    leaky_share_tasks(norm_blocks, &job, blocks, cost_of(dtype, n));
+    *value = norm_of(norm, job.parts, blocks, exponent);
+    if (job.parts != few)
+        free(job.parts);
+    return 0;
+}
+
+/* ---- units */
+
+struct units_job {
+    struct leaky_units call;
+    void (*kernel)(const struct leaky_units *call, ptrdiff_t task);
+};
+
+static void count_units(const void *context, ptrdiff_t from, ptrdiff_t n)
+{
+    const struct units_job *const job = context;
+    for (ptrdiff_t task = from; task < from + n; task++)
+        job->kernel(&job->call, task);
+}
+
+enum { SHORT_ROW = 256, ROWS = 32, MOST_COLUMNS = 1 << 16 };
+
+int leaky_add_units(enum leaky_dtype dtype, const char *x, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner,
+                    const double *thresholds, int count, int64_t *counts, double *moments)
+{
+    const ptrdiff_t columns = channels * inner, n = outer * columns;
+    struct units_job job = {{x, outer, channels, inner, 0, 0, thresholds, count, NULL},
+                            leaky_reduction_kernels[leaky_isa_in_use()][dtype]->count_units};
+    ptrdiff_t tasks, blocks = 1; /* of each row, or groups of rows */
+
+    if (n == 0)
+        return 0;
+    const int by_columns = inner < SHORT_ROW && columns > 1 && columns <= MOST_COLUMNS;
+    if (by_columns) {
+        const ptrdiff_t rows = ROWS * 256 / columns;
+        job.call.rows = rows > ROWS ? rows : ROWS;
+        job.call.channels = columns;
+        job.call.inner = 1;
+        blocks = (outer + job.call.rows - 1) / job.call.rows;
+        tasks = blocks * ((columns + LEAKY_GRADIENTS_STRIP - 1) / LEAKY_GRADIENTS_STRIP);
+        job.call.slots = blocks * columns;
+    } else {
+        blocks = (inner + LEAKY_GRADIENTS_BLOCK - 1) / LEAKY_GRADIENTS_BLOCK;
+        tasks = job.call.slots = outer * channels * blocks;
+    }
+    job.call.results = malloc((size_t)(job.call.slots * (count + 2)) * sizeof(double));
+    if (!job.call.results)
+        return -1;
+    leaky_share_tasks(count_units, &job, tasks, 3 * cost_of(dtype, n));
+    for (int s = 0; s < count + 2; s++)
+        for (ptrdiff_t channel = 0; channel < channels; channel++) {
+            const double *const results = job.call.results + s * job.call.slots;
+            double sum[2] = {s < count ? 0 : moments[(s - count) * channels + channel], 0};
+            for (ptrdiff_t one = 0; one < (by_columns ? blocks : outer); one++)
+                for (ptrdiff_t k = 0; k < (by_columns ? inner : blocks); k++)
+                    add(sum, results[by_columns ? one * columns + channel * inner + k : (one * channels + channel) * blocks + k]);
+            if (s < count)
+                counts[s * channels + channel] += (int64_t)sum[0];
+            else
+                moments[(s - count) * channels + channel] = total_of(sum);
+        }
+    free(job.call.results);
+    return 0;
+}
+
+/* ---- the bits of a mask */
+
+static ptrdiff_t bits_between(const unsigned char *mask, ptrdiff_t from, ptrdiff_t n)
+{
+    ptrdiff_t bits = 0;
+    for (ptrdiff_t done = 0, count; done < n; done += count) {
+        const ptrdiff_t at = from + done;
+        count = 8 - at % 8 < n - done ? 8 - at % 8 : n - done;
+        unsigned byte = (unsigned)mask[at / 8] >> at % 8 & ((1u << count) - 1);
+        for (; byte; byte &= byte - 1)
+            bits++;
+        while (done + count + 64 <= n) { /* whole words, which count their bits in parallel */
+            uint64_t word;
+            memcpy(&word, mask + (from + done + count) / 8, sizeof word);
+            word -= word >> 1 & 0x5555555555555555;
+            word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
+            bits += (ptrdiff_t)(((word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f) * 0x0101010101010101 >> 56);
+            count += 64;
+        }
+    }
+    return bits;
+}
+
+/* Rows of whole bytes: a byte spread over eight, one for each bit, so that one addition counts eight units. */
+static void add_bytes(const unsigned char *mask, ptrdiff_t outer, ptrdiff_t bytes, int64_t *counts)
+{
+    for (ptrdiff_t byte = 0; byte < bytes; byte++)
+        for (ptrdiff_t row = 0; row < outer;) {
+            const ptrdiff_t end = outer - row < 255 ? outer : row + 255;
+            uint64_t sums = 0;
+            for (; row < end; row++) {
+                const uint64_t bits = mask[row * bytes + byte];
+                sums += ((bits & 0x7f) * 0x0002040810204081 & 0x0101010101010101) + (bits >> 7 << 56);
+            }
+            for (int k = 0; k < 8; k++)
+                counts[8 * byte + k] += sums >> 8 * k & 0xff;
+        }
+}
+
+void leaky_add_mask(const unsigned char *mask, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner, int64_t *counts)
+{
+    if (inner == 1 && channels % 8 == 0) {
+        add_bytes(mask, outer, channels / 8, counts);
+        return;
+    }
+    for (ptrdiff_t row = 0, at = 0; row < outer; row++)
+        for (ptrdiff_t channel = 0; channel < channels; channel++, at += inner)
+            counts[channel] += bits_between(mask, at, inner);
+}
