@@ -10,7 +10,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 AARCH64_CC ?= aarch64-linux-gnu-gcc
 AARCH64_RUN ?= qemu-aarch64-static
 
-.PHONY: demo test test-c test-c-sanitize test-c-threads test-c-aarch64 test-gpu exhaustive nightly bench wheel lint clean
+.PHONY: demo test test-c test-c-sanitize test-c-threads test-c-aarch64 test-gpu exhaustive nightly bench evidence wheel lint clean
 
 demo: $(VENV)/.examples
 	$(BIN)/python examples/digits.py $(DEMO)
@@ -84,6 +84,10 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/clipping.py
 	$(BIN)/python bench/layouts.py
 	$(BIN)/python bench/saved.py
+
+# ---- docs/evidence, part by part; what was interrupted goes on where it stopped
+evidence: $(VENV)/.examples
+	@for part in examples/evidence/[a-z]*.py; do $(BIN)/python $$part $(EVIDENCE) || exit 1; done
 
 # ---- a wheel built from the sdist and made portable
 wheel: $(BIN)/python

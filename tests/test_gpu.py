@@ -145,7 +145,8 @@ def cuda_source(kernel, dtypes, number=False, ndim=1):
         source = _kernel._get_elementwise_kernel_code(tuple(infos), types, kernel.params, *text)
     else:
         infos += [info(indexer, _carray.Indexer), info(scalar, _scalar.CScalar, np.dtype(np.int32))]
-        types = _kernel._TypeMap((*zip("AB", dtypes, strict=True), ("IndexT", np.dtype(np.int32))))
+        letters = [(p.ctype, kind) for p, kind in zip(kernel.in_params, dtypes, strict=True) if p.dtype is None]
+        types = _kernel._TypeMap((*letters, ("IndexT", np.dtype(np.int32))))
         text = kernel.identity, kernel.map_expr, kernel.reduce_expr, kernel.post_map_expr, kernel.preamble
         head = kernel.nin, 1, kernel._params, tuple(infos), types, kernel.name, 512, kernel.reduce_type
         source = _reduction._ReductionKernel_get_cached_function_code(*head, *text, kernel.options)
@@ -221,6 +222,17 @@ def test_weight_gradient_compiles_with_nvrtc(real_gpu, letters, arch):
     assert not re.search(r"\b(mul|add)(\.rn)?\.f32\b|\batom\.|\bred\.", ptx)
 
 
+@every_arch
+@every_dtype
+@pytest.mark.parametrize("term", ["fabs(x)", "x * x", "pow(fabs(x), p)"])
+def test_norms_compile_with_nvrtc(real_gpu, term, dtype, arch):
+    source = cuda_source(real_gpu.norm_sum(term), [dtype, np.float64, np.float64])
+    ptx = compile_cuda(source, real_gpu.OPTIONS, arch)
+    assert re.search(r"\badd(\.rn)?\.f64\b", ptx)
+    if "pow" not in term:
+        check_ptx(ptx)
+
+
 def raw_cuda_source(kernel, dtype):
     """The same for a kernel of arrays, raw or not, of which those of type T have this dtype, and numbers."""
     import cupy
@@ -264,6 +276,13 @@ def compile_raw(real_gpu, kernel, dtype, arch):
     if not re.match("pyleaky_bias_s?elu", kernel.name):
         check_ptx(ptx)
     assert f".entry {kernel.name}(" in ptx
+
+
+@every_arch
+@every_dtype
+def test_clipping_compiles_with_nvrtc(real_gpu, dtype, arch):
+    ptx = compile_cuda(raw_cuda_source(real_gpu.clip_kernel(dtype is np.float64), dtype), real_gpu.OPTIONS, arch)
+    assert ".entry pyleaky_clip_by_norm(" in ptx
 
 
 @every_arch
