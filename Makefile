@@ -82,6 +82,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/callers.py
 	$(BIN)/python bench/fused.py
 	$(BIN)/python bench/clipping.py
+	$(BIN)/python bench/monitoring.py
 	$(BIN)/python bench/layouts.py
 	$(BIN)/python bench/saved.py
 

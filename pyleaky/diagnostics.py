@@ -926,11 +926,12 @@ class _Series:
         self.held: list[Any] = []
 
     def append(self, number: Any) -> None:
-        if not isinstance(number, float):
+        is_here = isinstance(number, float)
+        if not is_here:
             self.held.append(number)
-        if self.held and (isinstance(number, float) or len(self.held) >= _HELD):
+        if self.held and (is_here or len(self.held) >= _HELD):
             self._fetch()
-        if isinstance(number, float):
+        if is_here:
             self.numbers.append(number)
 
     def _fetch(self) -> None:
@@ -955,6 +956,8 @@ def _norm(values: Any) -> Any:
     """The L2 norm in float64: a float, or a 0-d array on the device that the values are on."""
     if isinstance(values, np.ndarray):
         number, exponent = _core.norm(values, 2)
+        if not exponent:
+            return number
         try:
             return math.ldexp(number, exponent)
         except OverflowError:
@@ -1090,10 +1093,10 @@ class GradientMonitor:
                 whose = "the steps before had" if argument == "grads" else "expected"
                 raise ValueError(f"{argument} has {_names(by_name)}, {whose} {_names(expected)}")
             for name, value in by_name.items():
-                _is_on_device(f"{argument}[{name!r}]", value)
-                _check_dtype(f"{argument}[{name!r}]", value)
-                shape = arrays["grads"][name].shape
-                if value.shape != shape:
+                if value.__class__ is not np.ndarray or value.dtype.char not in "fd":
+                    _is_on_device(f"{argument}[{name!r}]", value)
+                    _check_dtype(f"{argument}[{name!r}]", value)
+                if value.shape != (shape := arrays["grads"][name].shape):
                     raise ValueError(f"{argument}[{name!r}] has shape {value.shape}, grads[{name!r}] has {shape}")
 
         found = {"gradient": {name: _norm(value) for name, value in arrays["grads"].items()}}
