@@ -1076,6 +1076,8 @@ class GradientMonitor:
         >>> monitor.to_dict()["parameters"][0]["gradient"]
         [5.0]
         """
+        if params is None and learning_rate is None and updates is None and self._keep_norms(grads):
+            return
         arrays = {"grads": _by_name("grads", grads)}
         if learning_rate is not None and updates is not None:
             raise TypeError("update takes learning_rate or updates, got both")
@@ -1117,6 +1119,24 @@ class GradientMonitor:
             for name, series in by_name.items():
                 series.append(found[kind][name] if kind in found else math.nan)
         self._steps += 1
+
+    def _keep_norms(self, grads: Any) -> bool:
+        """A step like those before, of NumPy arrays and without ratios: False, and nothing is kept, where it is not."""
+        if len(self._series) != 1 or grads.__class__ is not dict or grads.keys() != self._sizes.keys():
+            return False
+        norms = []
+        for value in grads.values():
+            if value.__class__ is not np.ndarray or value.dtype.char not in "fd":
+                return False
+            number, exponent = _core.norm(value, 2)
+            if exponent:
+                return False
+            norms.append(number)
+        series = self._series["gradient"]
+        for name, number in zip(grads, norms, strict=True):
+            series[name].append(number)
+        self._steps += 1
+        return True
 
     def _histories(self) -> dict[str, dict[str, Any]]:
         """For each name: the numbers of every step, by kind, and the step at which each flag was first raised."""
