@@ -552,6 +552,14 @@ def test_what_is_told_at_some_steps_only(xp):
     assert monitor.to_dict()["steps"] == 5
 
 
+def test_squares_beyond_float64_at_every_step():
+    monitor = GradientMonitor()
+    for _ in range(3):
+        monitor.update({"weight": np.full(4, 1e300), "bias": np.full(4, 1e-300)})
+    norms = [parameter["gradient"] for parameter in monitor.to_dict()["parameters"]]
+    np.testing.assert_allclose(norms, [[2e300] * 3, [2e-300] * 3], rtol=1e-15)
+
+
 def test_norms_of_a_device_are_fetched_together(cupy, monkeypatch):
     monkeypatch.setattr(diagnostics, "_HELD", 3)
     monitor = GradientMonitor()
