@@ -64,8 +64,9 @@ static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
 /* What so many elements cost, roughly, in nanoseconds: one thread, AVX-512 on an AMD EPYC, family 25 model 17, in cache. */
 int64_t leaky_cost(const struct leaky_entry *entry, ptrdiff_t n)
 {
-    static const double rectifier[LEAKY_DTYPES] = {0.1, 0.14, 0.1, 0.2}, exponential[LEAKY_DTYPES] = {0.65, 0.7, 0.55, 2};
-    return (int64_t)((double)n * (leaky_is_exponential(entry->row) ? exponential : rectifier)[entry->dtype]);
+    /* Picoseconds per element; integers, since rounding would raise a flag of the caller's. */
+    static const int64_t rectifier[LEAKY_DTYPES] = {100, 140, 100, 200}, exponential[LEAKY_DTYPES] = {650, 700, 550, 2000};
+    return n * (leaky_is_exponential(entry->row) ? exponential : rectifier)[entry->dtype] / 1000;
 }
 
 static int threads_for(const struct leaky_entry *entry, ptrdiff_t n)

@@ -31,6 +31,9 @@ struct norm_job {
     ptrdiff_t n, size;
     struct leaky_norm_part (*kernel)(enum leaky_norm norm, const char *x, ptrdiff_t n);
     struct leaky_norm_part *parts;
+    ptrdiff_t blocks;
+    double *value;
+    int *exponent;
 };
 
 static void norm_blocks(const void *context, ptrdiff_t from, ptrdiff_t n)
@@ -50,18 +53,17 @@ static double norm_of(enum leaky_norm norm, const struct leaky_norm_part *parts,
     int range = -1;
 
     *exponent = 0;
-    for (ptrdiff_t block = 0; block < blocks; block++) {
-        const double value = parts[block].value;
-        if (norm == LEAKY_NORM_MAX)
-            largest = value > largest || isnan(value) ? value : largest;
-        else if (value != 0)
-            range = parts[block].range > range ? parts[block].range : range;
-        if (norm == LEAKY_NORM_MAX && isnan(largest))
-            return largest;
-        add(sums[parts[block].range + 1], value);
-    }
-    if (norm == LEAKY_NORM_MAX)
+    if (norm == LEAKY_NORM_MAX) {
+        for (ptrdiff_t block = 0; block < blocks && !isnan(largest); block++)
+            if (isnan(parts[block].value) || parts[block].value > largest)
+                largest = parts[block].value;
         return largest;
+    }
+    for (ptrdiff_t block = 0; block < blocks; block++) {
+        add(sums[parts[block].range + 1], parts[block].value);
+        if (parts[block].value != 0 && parts[block].range > range)
+            range = parts[block].range;
+    }
     double sum = total_of(sums[range + 1]);
     if (range >= 0)
         sum += total_of(sums[range]) * pow(LEAKY_NORM_SCALE, -power);
@@ -70,17 +72,26 @@ static double norm_of(enum leaky_norm norm, const struct leaky_norm_part *parts,
     return (norm == LEAKY_NORM_2 ? sqrt(sum) : sum) * (range < 0 && norm == LEAKY_NORM_2 ? 1 / LEAKY_NORM_SCALE : 1);
 }
 
+/* One task: what is done here is done in the default floating-point environment. */
+static void finish_norm(const void *context, ptrdiff_t from, ptrdiff_t n)
+{
+    const struct norm_job *const job = context;
+    (void)from, (void)n;
+    *job->value = norm_of(job->norm, job->parts, job->blocks, job->exponent);
+}
+
 int leaky_run_norm(enum leaky_norm norm, enum leaky_dtype dtype, const char *x, ptrdiff_t n, double *value, int *exponent)
 {
     enum { FEW = 16 };
     struct leaky_norm_part few[FEW];
     const ptrdiff_t blocks = (n + LEAKY_NORM_BLOCK - 1) / LEAKY_NORM_BLOCK;
-    struct norm_job job = {norm, x, n, sizes[dtype], leaky_reduction_kernels[leaky_isa_in_use()][dtype]->norm, few};
+    struct norm_job job = {norm, x, n, sizes[dtype], leaky_reduction_kernels[leaky_isa_in_use()][dtype]->norm, few, blocks, value,
+                           exponent};
 
     if (blocks > FEW && !(job.parts = malloc((size_t)blocks * sizeof *job.parts)))
         return -1;
     leaky_share_tasks(norm_blocks, &job, blocks, cost_of(dtype, n));
-    *value = norm_of(norm, job.parts, blocks, exponent);
+    leaky_share_tasks(finish_norm, &job, 1, blocks);
     if (job.parts != few)
         free(job.parts);
     return 0;
@@ -91,6 +102,9 @@ int leaky_run_norm(enum leaky_norm norm, enum leaky_dtype dtype, const char *x, 
 struct units_job {
     struct leaky_units call;
     void (*kernel)(const struct leaky_units *call, ptrdiff_t task);
+    ptrdiff_t channels, blocks, inner; /* blocks of each row, or groups of rows; columns for each channel, or 0 */
+    int64_t *counts;
+    double *moments;
 };
 
 static void count_units(const void *context, ptrdiff_t from, ptrdiff_t n)
@@ -100,47 +114,59 @@ static void count_units(const void *context, ptrdiff_t from, ptrdiff_t n)
         job->kernel(&job->call, task);
 }
 
+/* The results of the tasks, channel by channel, added to what there was. */
+static void add_channels(const void *context, ptrdiff_t from, ptrdiff_t n)
+{
+    const struct units_job *const job = context;
+    const ptrdiff_t channels = job->channels, rows = job->inner ? job->blocks : job->call.outer;
+    const ptrdiff_t columns = job->inner ? job->inner : job->blocks;
+    for (int s = 0; s < job->call.count + 2; s++)
+        for (ptrdiff_t channel = from; channel < from + n; channel++) {
+            const double *const results = job->call.results + s * job->call.slots + channel * columns;
+            double *const moment = s < job->call.count ? NULL : &job->moments[(s - job->call.count) * channels + channel];
+            double sum[2] = {moment ? *moment : 0, 0};
+            for (ptrdiff_t row = 0; row < rows; row++)
+                for (ptrdiff_t column = 0; column < columns; column++)
+                    add(sum, results[row * channels * columns + column]);
+            if (moment)
+                *moment = total_of(sum);
+            else
+                job->counts[s * channels + channel] += (int64_t)sum[0];
+        }
+}
+
 enum { SHORT_ROW = 256, ROWS = 32, MOST_COLUMNS = 1 << 16 };
 
 int leaky_add_units(enum leaky_dtype dtype, const char *x, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner,
                     const double *thresholds, int count, int64_t *counts, double *moments)
 {
     const ptrdiff_t columns = channels * inner, n = outer * columns;
-    struct units_job job = {{x, outer, channels, inner, 0, 0, thresholds, count, NULL},
-                            leaky_reduction_kernels[leaky_isa_in_use()][dtype]->count_units};
-    ptrdiff_t tasks, blocks = 1; /* of each row, or groups of rows */
+    const int by_columns = inner < SHORT_ROW && columns > 1 && columns <= MOST_COLUMNS;
+    struct units_job job = {.call = {.x = x, .outer = outer, .channels = channels, .inner = inner, .thresholds = thresholds,
+                                     .count = count},
+                            .kernel = leaky_reduction_kernels[leaky_isa_in_use()][dtype]->count_units,
+                            .channels = channels, .inner = by_columns ? inner : 0, .counts = counts, .moments = moments};
+    ptrdiff_t tasks;
 
     if (n == 0)
         return 0;
-    const int by_columns = inner < SHORT_ROW && columns > 1 && columns <= MOST_COLUMNS;
     if (by_columns) {
         const ptrdiff_t rows = ROWS * 256 / columns;
         job.call.rows = rows > ROWS ? rows : ROWS;
         job.call.channels = columns;
         job.call.inner = 1;
-        blocks = (outer + job.call.rows - 1) / job.call.rows;
-        tasks = blocks * ((columns + LEAKY_GRADIENTS_STRIP - 1) / LEAKY_GRADIENTS_STRIP);
-        job.call.slots = blocks * columns;
+        job.blocks = (outer + job.call.rows - 1) / job.call.rows;
+        tasks = job.blocks * ((columns + LEAKY_GRADIENTS_STRIP - 1) / LEAKY_GRADIENTS_STRIP);
+        job.call.slots = job.blocks * columns;
     } else {
-        blocks = (inner + LEAKY_GRADIENTS_BLOCK - 1) / LEAKY_GRADIENTS_BLOCK;
-        tasks = job.call.slots = outer * channels * blocks;
+        job.blocks = (inner + LEAKY_GRADIENTS_BLOCK - 1) / LEAKY_GRADIENTS_BLOCK;
+        tasks = job.call.slots = outer * channels * job.blocks;
     }
     job.call.results = malloc((size_t)(job.call.slots * (count + 2)) * sizeof(double));
     if (!job.call.results)
         return -1;
     leaky_share_tasks(count_units, &job, tasks, 3 * cost_of(dtype, n));
-    for (int s = 0; s < count + 2; s++)
-        for (ptrdiff_t channel = 0; channel < channels; channel++) {
-            const double *const results = job.call.results + s * job.call.slots;
-            double sum[2] = {s < count ? 0 : moments[(s - count) * channels + channel], 0};
-            for (ptrdiff_t one = 0; one < (by_columns ? blocks : outer); one++)
-                for (ptrdiff_t k = 0; k < (by_columns ? inner : blocks); k++)
-                    add(sum, results[by_columns ? one * columns + channel * inner + k : (one * channels + channel) * blocks + k]);
-            if (s < count)
-                counts[s * channels + channel] += (int64_t)sum[0];
-            else
-                moments[(s - count) * channels + channel] = total_of(sum);
-        }
+    leaky_share_tasks(add_channels, &job, channels, job.call.slots * (count + 2) * 3);
     free(job.call.results);
     return 0;
 }

@@ -243,20 +243,31 @@ static void environment(void)
 {
     const float tiny = 0x1p-149f, third = -0x1.555556p-2f;
     const float x[] = {-3.0f, -tiny, third, 3.0e38f};
+    const double wide[] = {0.1, -0.2, 0.3, INFINITY}, threshold = 0;
+    double norms[2][2], moments[2][2] = {{0}};
+    int64_t above[2] = {0};
+    int exponent;
     float plain[4], upward[4];
     char *args[] = {(char *)x, NULL, (char *)plain};
     ptrdiff_t steps[] = {4, 0, 4};
 
     leaky_run_number(args, 4, steps, LEAKY_leaky_relu, LEAKY_F32, 0.1);
+    int status = leaky_run_norm(LEAKY_NORM_2, LEAKY_F64, (const char *)wide, 3, &norms[0][0], &exponent) |
+                 leaky_run_norm(LEAKY_NORM_1, LEAKY_F64, (const char *)wide, 4, &norms[0][1], &exponent) |
+                 leaky_add_units(LEAKY_F64, (const char *)wide, 3, 1, 1, &threshold, 1, &above[0], moments[0]);
     args[2] = (char *)upward;
     feclearexcept(FE_ALL_EXCEPT);
     feraiseexcept(FE_DIVBYZERO);
     if (fesetround(FE_UPWARD))
         fprintf(stderr, "this machine cannot round up\n"), exit(1);
     leaky_run_number(args, 4, steps, LEAKY_leaky_relu, LEAKY_F32, 0.1);
+    status |= leaky_run_norm(LEAKY_NORM_2, LEAKY_F64, (const char *)wide, 3, &norms[1][0], &exponent) |
+              leaky_run_norm(LEAKY_NORM_1, LEAKY_F64, (const char *)wide, 4, &norms[1][1], &exponent) |
+              leaky_add_units(LEAKY_F64, (const char *)wide, 3, 1, 1, &threshold, 1, &above[1], moments[1]);
     const int rounding = fegetround(), flags = fetestexcept(FE_ALL_EXCEPT);
     fesetround(FE_TONEAREST);
-    if (memcmp(plain, upward, sizeof plain))
+    if (status || memcmp(plain, upward, sizeof plain) || memcmp(norms[0], norms[1], sizeof *norms) ||
+        memcmp(moments[0], moments[1], sizeof *moments) || above[0] != above[1])
         fprintf(stderr, "the caller's rounding mode changed a result\n"), exit(1);
     if (rounding != FE_UPWARD || flags != FE_DIVBYZERO)
         fprintf(stderr, "the caller's floating-point state was not restored\n"), exit(1);
