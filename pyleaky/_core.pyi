@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Self, SupportsIndex, overload
 
 import numpy as np
@@ -8,11 +9,19 @@ class Row(NamedTuple):
     parameters: int
     formula: str
 
+CONSTANTS: dict[str, float]
 ROWS: dict[str, Row]
 DTYPES: tuple[str, ...]
 
 def see_ml_dtypes() -> None: ...
 def iterate(name: str, values: list[Any], out: Any) -> np.ndarray[Any, Any] | None: ...
+def result_dtype(
+    name: str,
+    given: Sequence[np.dtype[Any] | type],
+    number: bool,
+    dtype: np.dtype[Any] | None = None,
+    out: np.dtype[Any] | None = None,
+) -> np.dtype[Any]: ...
 def supports(dtype: np.dtype[Any]) -> bool: ...
 def extent(array: np.ndarray[Any, Any]) -> tuple[int, int]: ...
 def norm(value: np.ndarray[Any, Any], kind: int) -> tuple[float, int]: ...

@@ -35,6 +35,8 @@ cdef extern from "leaky.h":
         pass
     enum leaky_dtype:
         pass
+    double LEAKY_SELU_SCALE
+    double LEAKY_SELU_A
     struct leaky_row_info:
         const char *name
         int inputs, parameters
@@ -394,6 +396,9 @@ cdef object _make_ufunc(int row, bint numbers, object promoter):
     return ufunc
 
 
+# The names that formulas use beside their inputs.
+CONSTANTS = {"LEAKY_SELU_SCALE": LEAKY_SELU_SCALE, "LEAKY_SELU_A": LEAKY_SELU_A}
+
 ROWS = {}
 _INDEX = {}
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -440,6 +445,24 @@ def see_ml_dtypes():
                 <void *>&leaky_entries[numbers][row][<int>LEAKY_BF16],
             )
     bfloat16 = typenum
+
+
+def result_dtype(name, given, bint number, dtype=None, out=None):
+    """
+    What NumPy's rules make of a row: the dtype that it computes in and, without `out`, has as a result.
+
+    given has, for each array, its dtype, or int or float for a Python number; `number` tells whether a parameter
+    follows that has no say.  dtype and out are the dtypes of those arguments.
+    """
+    see_ml_dtypes()
+    given = [*given]
+    signature = [None] * len(given) + [dtype]
+    if number:
+        given.append(given[0])
+        signature.insert(0, None)
+        if dtype == np.float16:  # one dtype for every operand would leave the number none of its own
+            signature[:] = *[dtype] * (len(given) - 1), np.dtype(np.float32), dtype
+    return globals()[name + "_number" * number].resolve_dtypes((*given, out), signature=tuple(signature))[-1]
 
 
 def supports(dtype):

@@ -1,8 +1,9 @@
 """The public activations: signature, docstring, short path, choice of back end.
 
 Each function tries the short path first: an exact ndarray of a supported dtype, native, aligned and contiguous, goes
-straight to the driver.  Everything else goes through `_call`, to the row's ufunc or, when a CuPy array is among
-the arguments, to _gpu.  No formula stands here.  To add a function, copy one of its shape and name its row.
+straight to the driver.  Everything else goes through `_call`, to the row's ufunc or, when an array is among the
+arguments that NumPy's protocols do not serve, to the back end of its kind (_gpu, _dask, _generic, or _containers for
+what only wraps arrays).  No formula stands here.  To add a function, copy one of its shape and name its row.
 """
 cimport numpy as cnp
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
@@ -23,6 +24,7 @@ from pyleaky._core cimport (
     run_prelu_backward_each,
 )
 
+import importlib
 import math
 import operator
 import sys
@@ -66,11 +68,15 @@ SELU_ALPHA = 1.6732632423543772848170429916717
 
 # ---------------------------------------------------------------------------------------------------- short path
 
+# The one subclass whose results are plain arrays.
+cdef object MEMMAP = np.memmap
+
+
 cdef inline bint _is_plain(object value) noexcept:
-    # Exact ndarray, supported dtype, native, aligned, one block, not 0-d (which a ufunc turns into a scalar).
+    # ndarray or memmap, supported dtype, native, aligned, one block, not 0-d (which a ufunc turns into a scalar).
     cdef cnp.ndarray array
     cdef int typenum
-    if not cnp.PyArray_CheckExact(value):
+    if not cnp.PyArray_CheckExact(value) and type(value) is not MEMMAP:
         return False
     array = <cnp.ndarray>value
     typenum = cnp.PyArray_TYPE(array)
@@ -242,7 +248,23 @@ cdef object _short_backward(int from_x, int from_output, object grad, object x, 
 # ---------------------------------------------------------------------------------------------------- everything else
 
 def _shape(value):
-    return tuple(value.shape) if hasattr(value, "shape") else np.shape(value)
+    if hasattr(value, "shape"):
+        return tuple(value.shape)
+    return () if hasattr(value, "data_vars") else np.shape(value)  # a Dataset of xarray has a shape per variable
+
+
+def _reshaped(value, shape):
+    if hasattr(value, "reshape"):
+        return value.reshape(shape)
+    return value.__array_namespace__().reshape(value, tuple(shape))
+
+
+def _permuted(value, order):
+    if hasattr(value, "permute"):  # PyTorch, whose `transpose` swaps two axes
+        return value.permute(*order)
+    if hasattr(value, "transpose"):
+        return value.transpose(order)
+    return value.__array_namespace__().permute_dims(value, tuple(order))
 
 
 def _is_known(shape):
@@ -262,7 +284,7 @@ def _parameter(argument, value):
     """A float for a number (which never changes the result's dtype), an array for anything that is one."""
     if isinstance(value, (list, tuple)):
         value = np.asarray(value)
-    is_array = hasattr(value, "__array_ufunc__") or hasattr(value, "__array__")
+    is_array = any(hasattr(value, name) for name in ("__array_ufunc__", "__array__", "__array_namespace__"))
     if not is_array or (isinstance(value, (np.ndarray, np.generic)) and value.ndim == 0):
         # float() would read a number from a string and drop an imaginary part.
         if hasattr(value, "__float__") and getattr(value, "dtype", np.dtype(float)).kind in "biufV":
@@ -283,30 +305,85 @@ def _alpha(value, divisor_of=None):
     return alpha
 
 
-def _back_end(operands):
-    """None for NumPy and whatever it knows; the module _gpu when a CuPy array is among the arguments."""
-    cupy = sys.modules.get("cupy")
-    array = getattr(cupy, "ndarray", None)
-    if array is None or not any(isinstance(value, array) for _, value in operands):
-        return None
-    on_gpu = next(argument for argument, value in operands if isinstance(value, array))
-    for argument, value in operands:
-        number = isinstance(value, (float, int, np.generic)) or np.shape(value) == ()
-        if isinstance(value, np.ndarray) and argument == "out":
-            number = False
-        if not number and not isinstance(value, (array, type(None))):
-            kind = type(value)
-            raise TypeError(
-                f"{on_gpu} is a cupy.ndarray, but {argument} is a {kind.__module__}.{kind.__qualname__}; "
-                "move one of them with cupy.asarray or cupy.asnumpy"
-            )
-    from pyleaky import _gpu
+# What is looked for in sys.modules, so that nothing is imported for it: an argument's kind, and its classes.
+KINDS = {
+    "containers": [("xarray", "DataArray"), ("xarray", "Dataset")],
+    "dask": [("dask.array", "Array")],
+    "gpu": [("cupy", "ndarray")],
+}
 
-    return _gpu
+
+def _kind(value):
+    """The back end for an array that NumPy's protocols do not serve, or None."""
+    if isinstance(value, (np.ndarray, np.generic, float, int, list, tuple, type(None))):
+        return None
+    for kind, classes in KINDS.items():
+        for module, name in classes:
+            array = getattr(sys.modules.get(module), name, None)
+            if array is not None and isinstance(value, array):
+                return kind
+    tensor = getattr(sys.modules.get("torch"), "Tensor", ())
+    return "generic" if hasattr(value, "__array_namespace__") or isinstance(value, tensor) else None
+
+
+def _back_end(operands):
+    """
+    The module of the back end for (argument's name, value) pairs; None for NumPy and whatever its protocols serve.
+
+    What wraps other arrays comes before what it may wrap.  CuPy's arrays and those of another namespace mix with
+    numbers and with nothing else.
+    """
+    kinds = [_kind(value) for _, value in operands]
+    chosen = next((kind for kind in ("containers", "dask", "gpu", "generic") if kind in kinds), None)
+    if chosen is None:
+        return None
+    if chosen in ("gpu", "generic"):
+        first, array = next(operand for operand, kind in zip(operands, kinds) if kind == chosen)
+        for (argument, value), kind in zip(operands, kinds):
+            if kind == chosen and (kind == "gpu" or _library(value) == _library(array)):
+                continue
+            number = value is None or isinstance(value, (float, int, np.generic)) or np.shape(value) == ()
+            if not number or kind is not None or (argument == "out" and isinstance(value, np.ndarray)):
+                move = "cupy.asarray or cupy.asnumpy" if chosen == "gpu" else f"{_library(array)}'s asarray"
+                raise TypeError(f"{first} is a {_class(array)}, but {argument} is a {_class(value)}; "
+                                f"move one of them with {move}")
+    name = f"pyleaky._{chosen}"
+    return sys.modules.get(name) or importlib.import_module(name)
+
+
+def _is_gpu(back_end):
+    return back_end is not None and back_end.__name__ == "pyleaky._gpu"
+
+
+def _is_generic(back_end):
+    return back_end is not None and back_end.__name__ == "pyleaky._generic"
+
+
+def _unwrap(operands):
+    """
+    The arrays in containers, and what puts a result of the same shape into such a container again.
+
+    For functions that are no ufuncs underneath: a DataArray, a Series or a frame, a masked array, a subclass.
+    """
+    if all(type(value) in (np.ndarray, MEMMAP, list) or value is None for _, value in operands):
+        return operands, None
+    from pyleaky import _containers
+
+    return _containers.unwrap(operands)
+
+
+def _class(value):
+    return "cupy.ndarray" if _kind(value) == "gpu" else f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _library(value):
+    return type(value).__module__.partition(".")[0].replace("jaxlib", "jax")
 
 
 def _check_broadcast(argument, parameter, x_shape):
     shape = _shape(parameter)
+    if _kind(parameter) == "containers":  # laid by the names of its dimensions
+        return None
     if _is_known(x_shape) and _is_known(shape):
         try:
             return np.broadcast_shapes(shape, x_shape)
@@ -324,7 +401,7 @@ def _check_keeps_shape(argument, parameter, x_shape):
 
 def _check_equal_shapes(argument, value, other, other_shape):
     shape = _shape(value)
-    if shape != other_shape and _is_known(shape + other_shape):
+    if shape != other_shape and _is_known(shape + other_shape) and _kind(value) != "containers":
         raise ValueError(f"{argument} has shape {shape}, {other} has shape {other_shape}; they must be equal")
 
 
@@ -515,7 +592,7 @@ def _with_mask(int kernel, name, x, slope, out, where, dtype):
                 f"negative_slope must be a number with return_mask=True, got an array of shape {_shape(slope)}"
             )
         number = slope
-    if back_end is not None:
+    if _is_gpu(back_end):
         _check_dtype("x", x)
         return back_end.with_mask(name, x, slope, out, dtype)
     given = _contiguous("x", x, None if dtype is None else np.dtype(dtype))
@@ -547,8 +624,8 @@ def _from_mask(int kernel, name, grad, x, output, given_mask, slope, out):
         if not isinstance(slope, float):
             raise ValueError(f"with mask, negative_slope must be a number, got an array of shape {_shape(slope)}")
         number = slope
-    _check_mask(given_mask, grad, np.ndarray if back_end is None else back_end.cupy.ndarray)
-    if back_end is not None:
+    _check_mask(given_mask, grad, back_end)
+    if _is_gpu(back_end):
         _check_dtype("grad", grad)
         return back_end.from_mask(name, grad, given_mask, slope, out)
     given = _contiguous("grad", grad)
@@ -564,7 +641,8 @@ def _from_mask(int kernel, name, grad, x, output, given_mask, slope, out):
     return _deliver(dx, out, grad)
 
 
-def _check_mask(mask, grad, kind):
+def _check_mask(mask, grad, back_end):
+    kind = back_end.cupy.ndarray if _is_gpu(back_end) else np.ndarray
     _check_mask_length(mask, kind, math.prod(_shape(grad)), f"grad of shape {_shape(grad)}")
 
 
@@ -591,6 +669,15 @@ def _double_backward(name, gg, grad, x, *parameters):
     return _call(f"{name}_backward", [("gg", gg), ("x", x), *parameters]), dx
 
 
+def _by_position(weight, x, axis):
+    """weight, x and axis, with positions for the names of dimensions that xarray has."""
+    if not any(_kind(value) == "containers" for value in (weight, x)):
+        return weight, x, axis
+    from pyleaky import _containers
+
+    return _containers.by_position(weight, x, axis)
+
+
 def _lay(weight, x, axis):
     """`weight` so that it broadcasts against `x`, and the order of its axes there (None without `axis`)."""
     weight = _parameter("weight", weight)
@@ -613,9 +700,9 @@ def _lay(weight, x, axis):
             raise ValueError(f"weight has shape {weight.shape}, but x has {shape[k]} elements along axis {k}")
         laid[k] = length
     order = sorted(range(len(axes)), key=axes.__getitem__)
-    if not hasattr(weight, "reshape"):
+    if _kind(weight) is None and not isinstance(weight, np.ndarray):
         weight = np.asarray(weight)
-    return weight.transpose(order).reshape(laid), order
+    return _reshaped(_permuted(weight, order), laid), order
 
 
 # ---------------------------------------------------------------------------------------------------- the functions
@@ -936,7 +1023,7 @@ def unpack_mask(mask, shape):
     if any(length < 0 for length in shape):
         raise ValueError(f"shape must not be negative, got {shape}")
     back_end = _back_end([("mask", mask)])
-    module = np if back_end is None else back_end.cupy
+    module = back_end.cupy if _is_gpu(back_end) else np
     count = math.prod(shape)
     _check_mask_length(mask, module.ndarray, count, f"shape {shape}")
     return module.unpackbits(mask, bitorder="little")[:count].astype(bool).reshape(shape)
@@ -1538,7 +1625,7 @@ def prelu(x, weight, *, axis=None, out=None, where=True, dtype=None):
         if y is not None:
             return y
     _back_end([("x", x), ("weight", weight)])
-    laid, _ = _lay(weight, x, axis)
+    laid, _ = _lay(*_by_position(weight, x, axis))
     return _call("leaky_relu", [("x", x), ("weight", laid)], out, where, dtype)
 
 
@@ -1617,6 +1704,31 @@ cdef object _one_pass(object grad, object x, object laid, tuple laid_shape):
     return dx, total
 
 
+def _shared_axes(shape, laid_shape):
+    """The axes along which elements share a weight that is laid to broadcast to `shape`."""
+    missing = len(shape) - len(laid_shape)
+    return tuple(k for k in range(len(shape)) if k < missing or (laid_shape[k - missing] == 1 != shape[k]))
+
+
+def _prelu_gradients(grad, x, laid, back_end=None):
+    """dx, and the gradient of the weight in the shape that it is laid in: in float64 where it is a sum."""
+    laid_shape = () if isinstance(laid, float) else _shape(laid)
+    if back_end is None:
+        back_end = _back_end([("grad", grad), ("x", x), ("weight", laid)])
+    if back_end is not None:
+        return back_end.prelu_backward(grad, x, laid, laid_shape)
+    found = _one_pass(grad, x, laid, laid_shape)
+    if found is not None:
+        return found
+    dx = _backward("leaky_relu_backward", grad, x, None, ("weight", laid))
+    summed = _shared_axes(_shape(x), laid_shape)
+    with np.errstate(all="ignore"):
+        total = _call("prelu_weight_grad", [("grad", grad), ("x", x)], dtype=np.float64)
+        if summed:
+            total = np.sum(total, axis=summed if len(summed) < total.ndim else None)
+    return dx, total.reshape(laid_shape)
+
+
 def prelu_backward(grad, x, weight, *, axis=None):
     """
     Gradients of `prelu` with respect to its input and its weight.
@@ -1679,31 +1791,27 @@ def prelu_backward(grad, x, weight, *, axis=None):
     >>> dweight
     array([-4., -4.])
     """
+    given, wrap = weight, None
+    if any(_kind(value) == "containers" for value in (grad, x, weight)):
+        weight, x, axis = _by_position(weight, x, axis)
+        ((_, grad), (_, x)), wrap = _unwrap([("grad", grad), ("x", x)])
     back_end = _back_end([("grad", grad), ("x", x), ("weight", weight)])
     laid, order = _lay(weight, x, axis)
-    number = isinstance(laid, float)
-    shape, laid_shape = _shape(x), () if number else _shape(laid)
-    found = _one_pass(grad, x, laid, laid_shape)
-    dx = _backward("leaky_relu_backward", grad, x, None, ("weight", laid)) if found is None else found[0]
-    missing = len(shape) - len(laid_shape)
-    summed = tuple(k for k in range(len(shape)) if k < missing or (laid_shape[k - missing] == 1 != shape[k]))
+    for argument, value in (("grad", grad), ("x", x)):
+        _check_dtype(argument, value)
+    _check_equal_shapes("grad", grad, "x", _shape(x))
+    _check_keeps_shape("weight", laid, _shape(x))
+    dx, total = _prelu_gradients(grad, x, laid, back_end)
     dtype = getattr(laid, "dtype", dx.dtype)
-    if not _core.supports(dtype):
-        dtype = dx.dtype
-
-    with np.errstate(all="ignore"):
-        if found is not None:
-            total = found[1]
-        elif back_end is not None and summed:
-            total = back_end.sum_weight_grad(grad, x, summed)
-        else:
-            total = _call("prelu_weight_grad", [("grad", grad), ("x", x)], dtype=np.float64)
-            if summed:
-                total = np.sum(total, axis=summed if len(summed) < len(shape) else None)
-        total = total.astype(dtype, copy=False)
-    if number:
-        return dx, total[()]
-    if order is not None:
-        kept = [laid_shape[k] for k in sorted(normalize_axis_tuple(axis, len(shape)))]
-        total = total.reshape(kept).transpose(sorted(range(len(order)), key=order.__getitem__))
-    return dx, total.reshape(_shape(weight))
+    if isinstance(dtype, np.dtype) and total.dtype == np.float64:
+        with np.errstate(all="ignore"):
+            total = total.astype(dtype if _core.supports(dtype) else dx.dtype, copy=False)
+    if isinstance(laid, float):
+        total = total[()]
+    elif order is not None:
+        laid_shape = _shape(laid)
+        kept = [laid_shape[k] for k in sorted(normalize_axis_tuple(axis, len(laid_shape)))]
+        total = _permuted(_reshaped(total, kept), sorted(range(len(order)), key=order.__getitem__))
+    if not isinstance(laid, float):
+        total = _reshaped(total, _shape(weight))
+    return dx if wrap is None else wrap(dx), given.copy(data=total) if _kind(given) == "containers" else total

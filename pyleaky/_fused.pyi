@@ -1,4 +1,4 @@
-from typing import Any, Literal, SupportsIndex
+from typing import Any, Literal, NamedTuple, SupportsIndex
 
 from numpy.random import Generator
 from numpy.typing import ArrayLike
@@ -84,3 +84,33 @@ def bias_act_double_backward(
     gain: float | None = None,
     clamp: float | None = None,
 ) -> tuple[Any, Any, Any]: ...
+
+# What the back ends share with this module.
+class Settings(NamedTuple):
+    activation: str
+    slope: float
+    gain: float
+    gain_in_float32: float
+    clamp: float
+    @property
+    def is_piecewise_linear(self) -> bool: ...
+    def check_gain(self, dtype: Any) -> None: ...
+    def check_output_is_enough(self, dtype: Any) -> None: ...
+
+def run(
+    name: str,
+    operands: list[tuple[str, Any]],
+    out: Any,
+    seed: int,
+    start: int,
+    first: float,
+    second: float,
+    strides: Any = None,
+) -> Any: ...
+def bias_act_with(
+    settings: Settings, x: Any, bias: Any, axis: int, return_mask: bool = False, out: Any = None
+) -> Any: ...
+def gradients_with(
+    settings: Settings, given: dict[str, Any], bias: Any, mask: Any = None, axis: int = 1, out: Any = None
+) -> tuple[Any, Any]: ...
+def _common_dtype(arrays: Any) -> Any: ...

@@ -19,6 +19,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from pyleaky import _core
 from pyleaky._functions import (
     _back_end,
+    _by_position,
     _check_dtype,
     _check_equal_shapes,
     _check_mask,
@@ -27,7 +28,11 @@ from pyleaky._functions import (
     _deliver,
     _fresh_or,
     _in_memory_order,
+    _is_generic,
+    _is_gpu,
+    _kind,
     _parameter,
+    _unwrap,
     leaky_relu,
     leaky_relu_backward,
 )
@@ -113,13 +118,18 @@ def _bounds(lower, upper):
 
 def _as_array(argument, value):
     """An array as it is, and one of what only looks like one."""
-    if type(value) in (np.ndarray, np.memmap) or hasattr(value, "__cuda_array_interface__"):
+    if type(value) in (np.ndarray, np.memmap) or _kind(value) is not None:
         return value
     if hasattr(value, "__array_ufunc__") and not isinstance(value, np.generic):
-        raise TypeError(f"{argument} must be a NumPy or CuPy array or a list, got {type(value).__name__}")
+        raise TypeError(f"{argument} must be an array, got {type(value).__module__}.{type(value).__qualname__}")
     value = np.asarray(value)
     _check_dtype(argument, value)
     return value
+
+
+def _refuse_out(out, operands):
+    if out is not None:
+        raise TypeError(f"out cannot be combined with {operands[0][0]} in a container; take the arrays out of it")
 
 
 def _common_dtype(arrays):
@@ -139,16 +149,20 @@ def run(name, operands, out, seed, start, first, second, strides=None):
     """
     if isinstance(out, tuple) and len(out) == 1:
         (out,) = out
+    operands, wrap = _unwrap(operands)
+    if wrap is not None:
+        _refuse_out(out, operands)
+        return wrap(run(name, operands, out, seed, start, first, second, strides))
     operands = [(argument, _as_array(argument, value)) for argument, value in operands]
     back_end = _back_end([*operands, ("out", out)])
     shape = operands[0][1].shape
     for argument, value in operands:
         _check_dtype(argument, value)
         _check_equal_shapes(argument, value, operands[0][0], shape)
+    if back_end is not None:
+        return back_end.random(name, [value for _, value in operands], out, seed, start, first, second, strides)
     if strides is None:
         strides = [math.prod(shape[k + 1:]) for k in range(len(shape))]
-    if back_end is not None:
-        return back_end.random(name, [value for _, value in operands], out, seed, start, first, second)
     return _run(KERNELS[name], operands, out, seed, start, first, second, strides)
 
 
@@ -466,7 +480,7 @@ ACTIVATIONS = {
 }
 
 
-class _Settings(NamedTuple):
+class Settings(NamedTuple):
     """The keywords that the three functions share, but for `axis`, checked: numbers, where None stood for one."""
 
     activation: str
@@ -528,7 +542,7 @@ def _settings(activation, negative_slope, gain, clamp):
     if not clamp >= 0:
         raise ValueError(f"clamp must be at least 0, got {clamp}")
     with np.errstate(all="ignore"):
-        return _Settings(activation, slope, gain, float(np.float32(gain)), clamp)
+        return Settings(activation, slope, gain, float(np.float32(gain)), clamp)
 
 
 def _bias_layout(bias, shape, axis):
@@ -544,6 +558,12 @@ def _bias_layout(bias, shape, axis):
         raise ValueError(f"bias has shape {bias.shape}, but x has {shape[axis]} elements along axis {axis}; "
                          "it must have one for each of them")
     return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
+
+
+def _bias_position(bias, x, axis):
+    """bias without labels, and the position of the dimension of xarray that they or `axis` name."""
+    bias, _, found = _by_position(bias, x, axis)
+    return bias, found[0] if found is not axis and isinstance(found, tuple) and len(found) == 1 else found
 
 
 cdef char *_data(object array) noexcept:
@@ -617,20 +637,39 @@ def bias_act(x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.
     array([[-0.1,  1. ],
            [-0.5,  2. ]])
     """
-    settings = _cached_settings(activation, negative_slope, gain, clamp)
+    return bias_act_with(_cached_settings(activation, negative_slope, gain, clamp), x, bias, axis, return_mask, out)
+
+
+def bias_act_with(settings, x, bias, axis, return_mask=False, out=None):
+    """bias_act with the keywords checked."""
     if isinstance(out, tuple) and len(out) == 1:
         (out,) = out
+    bias, axis = _bias_position(bias, x, axis)
+    ((_, x),), wrap = _unwrap([("x", x)])
+    if wrap is not None:
+        _refuse_out(out, [("x", x)])
+        if return_mask:
+            raise TypeError("return_mask=True is for NumPy and CuPy arrays; take them out of their container")
+        ((_, bias),), _ = _unwrap([("bias", bias)])
+        return wrap(bias_act_with(settings, x, bias, axis))
     x = _as_array("x", x)
     bias = None if bias is None else _as_array("bias", bias)
     back_end = _back_end([("x", x), ("bias", bias), ("out", out)])
+    if return_mask and back_end is not None and not _is_gpu(back_end):
+        raise TypeError(f"return_mask=True is for NumPy and CuPy arrays, got {type(x).__module__}."
+                        f"{type(x).__qualname__}")
+    if _is_generic(back_end):
+        return back_end.bias_act(settings, x, bias, axis, out)
     arrays = [("x", x)] if bias is None else [("x", x), ("bias", bias)]
     for argument, value in arrays:
         _check_dtype(argument, value)
     layout = _bias_layout(bias, x.shape, axis)
     dtype = _common_dtype([value for _, value in arrays])
     settings.check_gain(dtype)
-    if back_end is not None:
+    if _is_gpu(back_end):
         return back_end.bias_act(settings, x, bias, layout, dtype, return_mask, out)
+    if back_end is not None:
+        return back_end.bias_act(settings, x, bias, axis, dtype, out)
     turn = None if return_mask else _in_memory_order([x])
     if turn is not None and (out is None or (isinstance(out, np.ndarray) and out.shape == x.shape)):
         axis = turn.index(axis % x.ndim) if bias is not None else 0
@@ -828,23 +867,62 @@ def _gradients(name, settings, axis, gg, grad, x, bias, output, mask, out):
         if not settings.is_piecewise_linear or settings.clamp < math.inf:
             raise TypeError(f"{name} needs output beside mask for elu, for selu and with clamp")
     given = {"gg": gg, "grad": grad, "x": x, "output": output}
-    given = {argument: _as_array(argument, value) for argument, value in given.items() if value is not None}
+    given = {argument: value for argument, value in given.items() if value is not None}
+    like = given[_side(given)]
+    _, axis = _bias_position(bias, like, axis)
+    operands, wrap = _unwrap([*given.items()])
+    ((_, plain),), wrap_bias = _unwrap([("bias", bias)])
+    if wrap is not None or wrap_bias is not None:
+        _refuse_out(out, operands)
+        if mask is not None:
+            raise TypeError("a mask goes with NumPy and CuPy arrays; take them out of their container")
+    dx, dbias = gradients_with(settings, dict(operands), plain, mask, axis, out)
+    dx = dx if wrap is None else wrap(dx)
+    if dbias is None:
+        return dx, None
+    if isinstance(dbias.dtype, np.dtype) and dbias.dtype == np.float64:
+        dtype = plain.dtype if hasattr(plain, "dtype") else np.asarray(plain).dtype
+        with np.errstate(all="ignore"):
+            dbias = dbias.astype(dtype.newbyteorder("=") if _core.supports(dtype) else dx.dtype, copy=False)
+    return dx, dbias if wrap_bias is None else wrap_bias(dbias)
+
+
+def _side(given):
+    """The argument that tells the side of x + bias, and so the shape of the others."""
+    return next((argument for argument in ("x", "output") if argument in given), "grad")
+
+
+def gradients_with(settings, given, bias, mask=None, axis=1, out=None):
+    """
+    dx, and dbias in float64 (None without bias), of arrays {"grad": ..., "x" or "output": ...}.
+
+    With "gg" too, dx and dbias of bias_act_double_backward.
+    """
+    given = {argument: _as_array(argument, value) for argument, value in given.items()}
     bias = None if bias is None else _as_array("bias", bias)
     back_end = _back_end([*given.items(), ("bias", bias), ("mask", mask), ("out", out)])
-    for argument, value in [*given.items()] + ([] if bias is None else [("bias", bias)]):
-        _check_dtype(argument, value)
-    source = next((argument for argument in ("x", "output") if argument in given), "grad")
-    shape = given[source].shape
+    if mask is not None and back_end is not None and not _is_gpu(back_end):
+        like = given["grad"]
+        raise TypeError(f"a mask goes with NumPy and CuPy arrays, got {type(like).__module__}."
+                        f"{type(like).__qualname__}")
+    source = _side(given)
+    shape = tuple(given[source].shape)
     for argument, value in given.items():
         _check_equal_shapes(argument, value, source, shape)
+    if _is_generic(back_end):
+        return back_end.bias_act_backward(settings, given, bias, axis, out)
+    for argument, value in [*given.items()] + ([] if bias is None else [("bias", bias)]):
+        _check_dtype(argument, value)
     layout = _bias_layout(bias, shape, axis)
     dtype = _common_dtype([*given.values()] + ([] if bias is None else [bias]))
     settings.check_gain(dtype)
     if mask is not None:
-        _check_mask(mask, given["grad"], np.ndarray if back_end is None else back_end.cupy.ndarray)
-    elif output is not None:
+        _check_mask(mask, given["grad"], back_end)
+    elif "output" in given:
         settings.check_output_is_enough(dtype)
-    if gg is not None and settings.is_piecewise_linear:
+    if back_end is not None and not _is_gpu(back_end):
+        dx, total = back_end.bias_act_backward(settings, given, bias, axis, dtype, out)
+    elif "gg" in given and settings.is_piecewise_linear:
         array = np if back_end is None else back_end.cupy
         dx, total = array.zeros_like(given["x"], dtype=dtype), array.zeros(layout[1])
         dx = dx if dx.shape or back_end is not None else dx[()]
@@ -852,10 +930,7 @@ def _gradients(name, settings, axis, gg, grad, x, bias, output, mask, out):
         dx, total = back_end.bias_act_backward(settings, given, bias, mask, layout, dtype, out)
     else:
         dx, total = _bias_act_backward(settings, axis, given, bias, mask, layout, dtype, out)
-    if bias is None:
-        return dx, None
-    with np.errstate(all="ignore"):
-        return dx, total.astype(bias.dtype.newbyteorder("=") if _core.supports(bias.dtype) else dtype)
+    return dx, None if bias is None else total
 
 
 cdef object _bias_act_backward(settings, axis, given, bias, mask, layout, dtype, out):

@@ -14,6 +14,7 @@ import cupy
 import numpy as np
 
 from . import _core
+from ._functions import _shared_axes
 
 # C is the type to compute in: float for float16, bfloat16 and float32, double for float64.
 VOCABULARY = """
@@ -241,9 +242,15 @@ def clip_by_norm(array: Any, total: Any, bound: float) -> None:
     clip_kernel(array.dtype == np.float64)(total, np.float64(bound), array)
 
 
-def sum_weight_grad(grad: Any, x: Any, axes: tuple[int, ...]) -> Any:
-    """The row prelu_weight_grad summed over axes, in float64 from product to sum."""
-    return weight_grad_sum()(grad, x, axis=axes)
+def prelu_backward(grad: Any, x: Any, laid: Any, laid_shape: tuple[int, ...]) -> Any:
+    """dx, and the row prelu_weight_grad summed over what shares a weight, in float64 from product to sum."""
+    dx = call("leaky_relu_backward", [grad, x, laid])
+    shared = _shared_axes(dx.shape, laid_shape)
+    if shared:
+        total = weight_grad_sum()(grad, x, axis=shared)
+    else:
+        total = call("prelu_weight_grad", [grad, x], dtype=np.float64)
+    return dx, total.reshape(laid_shape)
 
 
 # ---- what src/fused.inc is on the CPU
@@ -517,8 +524,12 @@ def from_mask(name: str, grad: Any, mask: Any, slope: float | None, out: Any) ->
     return _deliver(result, out, grad)
 
 
-def random(name: str, values: list[Any], out: Any, seed: int, start: int, first: float, second: float) -> Any:
+def random(
+    name: str, values: list[Any], out: Any, seed: int, start: int, first: float, second: float, strides: Any = None
+) -> Any:
     """dropout, rrelu or rrelu_backward with the CPU's random numbers."""
+    if strides is not None:
+        raise NotImplementedError
     known = [_compute(value.dtype) for value in values]
     dtype = np.result_type(*known) if known[0] != known[-1] else known[0]
     given = [_contiguous(value, dtype) for value in values]

@@ -614,20 +614,6 @@ def test_bad_input_of_the_backward_function(bad, error, message):
     assert (out == 7).all()
 
 
-def test_containers_are_refused():
-    """Until their own way is there; nothing is dropped from them silently."""
-    frame = pytest.importorskip("pandas", reason="pandas is not installed").DataFrame(X)
-    for bad in (np.ma.masked_array(X, X > 0), frame):
-        message = f"must be a NumPy or CuPy array or a list, got {type(bad).__name__}"
-        for call in (
-            lambda bad=bad: pyleaky.bias_act(bad, BIAS),
-            lambda bad=bad: pyleaky.bias_act_backward(X, bad, BIAS),
-            lambda bad=bad: pyleaky.dropout(bad, seed=1),
-        ):
-            with pytest.raises(TypeError, match=message):
-                call()
-
-
 def test_gains_that_float32_cannot_hold():
     x, bias = X.astype(np.float32), BIAS.astype(np.float32)
     for gain in (1e-60, 1e60):

@@ -1,0 +1,332 @@
+"""Any other namespace of the array API standard: JAX, PyTorch through array-api-compat, array-api-strict, ...
+
+Not the fast path, and not the exact one: each formula is the table's own text, parsed once and evaluated word by word
+with the namespace's functions, so accuracy is that of its exp and expm1.  What it gains is what the namespace has: jit,
+grad, vmap, autograd, any device.  A new word of the vocabulary gets its line in WORDS; a new row appears by itself.
+Imported once such an array arrives.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import _core, _functions
+
+# ---------------------------------------------------------------------------------------------- the vocabulary
+
+
+def _negative(xp: Any, x: Any) -> Any:
+    # The exponential of the side that is not taken must not overflow: infinity times 0 would be NaN in a derivative.
+    return xp.where(x > 0, 0.0, x)
+
+
+# xp is the namespace.  Numbers are Python's, which an operator of the standard takes without changing the dtype.
+WORDS: dict[str, Callable[..., Any]] = {
+    "v_set": lambda xp, c: float(c),
+    "v_gt": lambda xp, a, b: a > b,
+    "v_lt": lambda xp, a, b: a < b,
+    "v_select": lambda xp, m, a, b: xp.where(m, a, b),
+    "v_mul": lambda xp, a, b: a * b,
+    "v_add": lambda xp, a, b: a + b,
+    "v_sub": lambda xp, a, b: a - b,
+    "v_div": lambda xp, a, b: a / b,
+    "v_max": lambda xp, a, b: xp.where(a > b, a, b),
+    "v_min": lambda xp, a, b: xp.where(a < b, a, b),
+    "v_expm1": lambda xp, alpha, x: alpha * xp.expm1(_negative(xp, x)),
+    "v_exp": lambda xp, alpha, x, grad: alpha * xp.exp(_negative(xp, x)) * grad,
+    "v_expm1_div": lambda xp, alpha, x: alpha * xp.expm1(_negative(xp, x) / alpha),
+    "v_exp_div": lambda xp, x, alpha, grad: xp.exp(_negative(xp, x) / alpha) * grad,
+    "w_round": lambda xp, a: a,
+}
+# With a wider type in C, which there is not here.
+for _word in ("select", "mul", "add", "expm1", "exp"):
+    WORDS[f"w_{_word}"] = WORDS[f"v_{_word}"]
+
+
+def _parsed(node: ast.AST) -> Callable[[Any, dict[str, Any]], Any]:
+    """A formula as a function of the namespace and the inputs by name; nothing but words, names and numbers."""
+    match node:
+        case ast.Expression(body=body):
+            return _parsed(body)
+        case ast.Constant(value=int() | float() as number):
+            return lambda xp, inputs: number
+        case ast.Name(id=name):
+            return lambda xp, inputs: inputs[name] if name in inputs else _core.CONSTANTS[name]
+        case ast.Call(func=ast.Name(id=word), args=args, keywords=[]) if word in WORDS:
+            call, parts = WORDS[word], [_parsed(arg) for arg in args]
+            return lambda xp, inputs: call(xp, *(part(xp, inputs) for part in parts))
+    raise ValueError(f"a formula of the table has {ast.unparse(node)!r}, for which there is no word here")
+
+
+FORMULAS = {row.name: _parsed(ast.parse(row.formula, mode="eval")) for row in _core.ROWS.values()}
+
+
+def _evaluate(name: str, xp: Any, inputs: list[Any]) -> Any:
+    y = FORMULAS[name](xp, dict(zip(_core.ROWS[name].inputs, inputs, strict=True)))
+    if name == "relu":
+        # By the formula the derivative would be 1 at 0 and at NaN, where it has to be 0.
+        y = xp.where(inputs[0] > 0, inputs[0], _constant(y))
+    return y
+
+
+def _constant(value: Any) -> Any:
+    """The same values, for which automatic differentiation sees no derivative."""
+    if hasattr(value, "detach"):
+        return value.detach()
+    if _functions._library(value) == "jax":
+        return sys.modules["jax"].lax.stop_gradient(value)
+    return value
+
+
+# ---------------------------------------------------------------------------------------------- namespaces and dtypes
+
+
+def namespace(value: Any) -> Any:
+    if hasattr(value, "__array_namespace__"):
+        return value.__array_namespace__()
+    try:
+        import array_api_compat
+    except ImportError:
+        raise ImportError(
+            f"{_functions._class(value)} needs array-api-compat, which is not installed: "
+            "pip install 'pyleaky[array-api]'"
+        ) from None
+    return array_api_compat.array_namespace(value)
+
+
+def _is_array(value: Any) -> bool:
+    return _functions._kind(value) == "generic"
+
+
+def _name(dtype: Any) -> str:
+    # "float32" of numpy.dtype("float32"), torch.float32, jax.numpy.float32, which is a class, and the string.
+    return getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
+
+
+def _widest(xp: Any) -> Any:
+    """What integers and sums are computed in: float64, where the namespace has it."""
+    known = xp.__array_namespace_info__().dtypes(kind="real floating")
+    return known.get("float64", known["float32"])
+
+
+def _result_dtype(xp: Any, operands: list[tuple[str, Any]], dtype: Any = None) -> Any:
+    """Floating dtypes decide, as the namespace promotes them; integers and bool alone give its widest."""
+    floating = []
+    for argument, value in operands:
+        if not _is_array(value):
+            continue
+        name = _name(value.dtype)
+        if name in _core.DTYPES:
+            floating.append(value.dtype)
+        elif not (name == "bool" or name.startswith(("int", "uint"))):
+            raise TypeError(
+                f"{argument} has dtype {name}, expected {', '.join(_core.DTYPES)}, an integer dtype or bool"
+            )
+    if dtype is not None:
+        name = _name(dtype) if _name(dtype) in _core.DTYPES else np.dtype(dtype).name
+        if name not in _core.DTYPES or not hasattr(xp, name):
+            raise TypeError(f"dtype is {dtype}, expected one of {', '.join(_core.DTYPES)} that {xp.__name__} has")
+        return getattr(xp, name)
+    return xp.result_type(*floating) if floating else _widest(xp)
+
+
+def _compute_dtype(xp: Any, dtype: Any) -> Any:
+    return xp.float32 if _name(dtype) in ("float16", "bfloat16") else dtype
+
+
+def _number(value: float, dtype: Any) -> float:
+    """Rounded once to the dtype to compute in."""
+    if _name(dtype) == "float64":
+        return value
+    with np.errstate(all="ignore"):
+        return float(np.float32(value))
+
+
+def _operand(xp: Any, value: Any, dtype: Any) -> Any:
+    if _is_array(value):
+        return xp.astype(value, dtype, copy=False)
+    return _number(float(value), dtype)
+
+
+def _refuse(out: Any, where: Any = True) -> None:
+    if out is not None or where is not True:
+        raise TypeError(f"{'where' if out is None else 'out'} is for NumPy and CuPy arrays only")
+
+
+# ---------------------------------------------------------------------------------------------- the back end
+
+
+def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype: Any = None) -> Any:
+    """Run a row; a parameter of no dimensions has no say in the result's dtype."""
+    _refuse(out, where)
+    row = _core.ROWS[name]
+    xp = namespace(next(value for value in values if _is_array(value)))
+    deciding = list(zip(row.inputs, values, strict=True))
+    if row.parameters and (not _is_array(values[-1]) or values[-1].ndim == 0):
+        _result_dtype(xp, deciding[-1:])  # refuses what no parameter can be
+        deciding = deciding[:-1]
+    result = _result_dtype(xp, deciding, dtype)
+    compute = _compute_dtype(xp, result)
+    y = _evaluate(name, xp, [_operand(xp, value, compute) for value in values])
+    return xp.astype(y, result, copy=False)
+
+
+def prelu_backward(grad: Any, x: Any, laid: Any, laid_shape: tuple[int, ...]) -> Any:
+    """dx, and the gradient of the weight in its dtype (dx's for a number), added up in the widest one."""
+    dx = call("leaky_relu_backward", [grad, x, laid])
+    xp = namespace(dx)
+    total = call("prelu_weight_grad", [grad, x], dtype=_widest(xp))
+    shared = _functions._shared_axes(tuple(dx.shape), laid_shape)
+    if shared:
+        total = xp.sum(total, axis=shared)
+    dtype = laid.dtype if _is_array(laid) and _name(laid.dtype) in _core.DTYPES else dx.dtype
+    return dx, xp.astype(xp.reshape(total, laid_shape), dtype, copy=False)
+
+
+def bias_act(settings: Any, x: Any, bias: Any, axis: int, out: Any) -> Any:
+    _refuse(out)
+    xp, dtype, compute, (x,), bias = _beside_bias(settings, {"x": x}, bias, axis)
+    row, numbers = _bias_row(settings)
+    y = _evaluate(row, xp, [x if bias is None else x + bias, *numbers(compute)]) * _number(settings.gain, compute)
+    if settings.clamp < math.inf:
+        clamp = _number(settings.clamp, compute)
+        y = xp.where(y >= clamp, clamp, xp.where(y <= -clamp, -clamp, y))
+    return xp.astype(y, dtype, copy=False)
+
+
+def bias_act_backward(settings: Any, given: dict[str, Any], bias: Any, axis: int, out: Any) -> Any:
+    """dx and dbias, of `output` where it is among the arrays, else of x; with gg, of the second derivative."""
+    _refuse(out)
+    bias_dtype = None if bias is None else bias.dtype
+    xp, dtype, compute, arrays, bias = _beside_bias(settings, given, bias, axis)
+    array = dict(zip(given, arrays, strict=True))
+    gain = _number(settings.gain, compute)
+    grad = array["grad"] * gain
+    if "output" in array:
+        settings.check_output_is_enough(np.dtype(np.float64 if _name(compute) == "float64" else np.float32))
+        y, suffix = array["output"], "_backward"
+        side = y
+        if f"{_bias_row(settings)[0]}_backward_from_output" in _core.ROWS:
+            side, suffix = y / gain, "_backward_from_output"
+    else:
+        side, suffix = array["x"] if bias is None else array["x"] + bias, "_backward"
+        y = _evaluate(_bias_row(settings)[0], xp, [side, *_bias_row(settings)[1](compute)]) * gain
+    if "gg" in array and not settings.is_piecewise_linear:
+        suffix = "_double_backward"
+    row, numbers = _bias_row(settings, suffix)
+    inputs = [array["gg"], grad, side] if suffix == "_double_backward" else [grad, side]
+    dx = _evaluate(row, xp, [*inputs, *numbers(compute)])
+    if "gg" in array and settings.is_piecewise_linear:
+        dx = xp.zeros_like(dx)
+    if settings.clamp < math.inf:
+        clamp = _number(settings.clamp, compute)
+        dx = xp.where((y >= clamp) | (y <= -clamp), 0.0, dx)
+    total = None
+    if bias is not None:
+        shared = tuple(k for k in range(dx.ndim) if k != axis % dx.ndim)
+        total = xp.sum(xp.astype(dx, _widest(xp), copy=False), axis=shared)
+        total = xp.astype(total, bias_dtype if _name(bias_dtype) in _core.DTYPES else dtype, copy=False)
+    return xp.astype(dx, dtype, copy=False), total
+
+
+def _bias_row(settings: Any, suffix: str = "") -> tuple[str, Callable[[Any], list[float]]]:
+    """The row of an activation, and its parameter as a function of the dtype to compute in."""
+    activation = "leaky_relu" if settings.activation == "linear" else settings.activation
+    name = f"{activation}{suffix}"
+    number = settings.slope if settings.activation == "leaky_relu" else 1.0
+    return name, lambda dtype: [_number(number, dtype)] * _core.ROWS[name].parameters
+
+
+def _beside_bias(settings: Any, given: dict[str, Any], bias: Any, axis: int) -> tuple[Any, Any, Any, list[Any], Any]:
+    operands = list(given.items()) + ([] if bias is None else [("bias", bias)])
+    xp = namespace(next(value for _, value in operands if _is_array(value)))
+    dtype = _result_dtype(xp, operands)
+    compute = _compute_dtype(xp, dtype)
+    settings.check_gain(np.dtype(np.float64 if _name(compute) == "float64" else np.float32))
+    arrays = [_operand(xp, value, compute) for value in given.values()]
+    if bias is not None:
+        shape = tuple(arrays[0].shape)
+        axis = np.lib.array_utils.normalize_axis_index(operator.index(axis), len(shape), "axis")
+        if tuple(bias.shape) != (shape[axis],):
+            raise ValueError(
+                f"bias has shape {tuple(bias.shape)}, but x has {shape[axis]} elements along axis {axis}; "
+                "it must have one for each of them"
+            )
+        laid = [1] * len(shape)
+        laid[axis] = shape[axis]
+        bias = xp.reshape(_operand(xp, bias, compute), tuple(laid))
+    return xp, dtype, compute, arrays, bias
+
+
+# ---------------------------------------------------------------------------------------------- random numbers
+# Philox4x32-10 (Salmon et al. 2011) in int32, which every namespace has and which wraps around: a 32-bit product is
+# put together from products of 16 bits.
+
+
+def _int32(number: int) -> int:
+    number %= 2**32
+    return number - 2**32 if number >= 2**31 else number
+
+
+def _shifted(word: Any, bits: int) -> Any:
+    """To the right, zeros coming in."""
+    return (word >> bits) & (2 ** (32 - bits) - 1)
+
+
+def _product(a: Any, constant: int) -> tuple[Any, Any]:
+    """The high and the low 32 bits of a * constant."""
+    low, high = constant % 2**16, constant >> 16
+    a_low, a_high = a & 0xFFFF, _shifted(a, 16)
+    middle = _shifted(a_low * low, 16) + ((a_low * high) & 0xFFFF) + ((a_high * low) & 0xFFFF)
+    top = a_high * high + _shifted(a_low * high, 16) + _shifted(a_high * low, 16) + _shifted(middle, 16)
+    return top, a * _int32(constant)
+
+
+def _words(xp: Any, like: Any, stream: int, seed: int, start: int) -> Any:
+    """The word of each element, in the shape of `like`."""
+    count = math.prod(like.shape)
+    if count >= 2**31 - 4:
+        raise ValueError(f"an array of {count} elements is too large here: hand over parts of it with their `start`")
+    skip, first = start % 4, start // 4
+    index = xp.arange((skip + count + 3) // 4, dtype=xp.int32)
+    if hasattr(like, "is_cuda"):
+        index = index.to(like.device)
+    c0 = index + _int32(first)
+    wrapped = (c0 ^ _int32(2**31)) < (_int32(first) ^ _int32(2**31))
+    c1 = xp.where(wrapped, _int32((first >> 32) + 1), xp.full_like(c0, _int32(first >> 32)))
+    c2, c3 = xp.full_like(c0, stream), xp.zeros_like(c0)
+    k0, k1 = seed % 2**32, seed >> 32
+    for _ in range(10):
+        (high0, low0), (high1, low1) = _product(c0, 0xD2511F53), _product(c2, 0xCD9E8D57)
+        c0, c1, c2, c3 = high1 ^ c1 ^ _int32(k0), low1, high0 ^ c3 ^ _int32(k1), low0
+        k0, k1 = k0 + 0x9E3779B9, k1 + 0xBB67AE85
+    return xp.reshape(xp.reshape(xp.stack([c0, c1, c2, c3], axis=1), (-1,))[skip : skip + count], like.shape)
+
+
+def random(
+    name: str, values: list[Any], out: Any, seed: int, start: int, first: float, second: float, strides: Any
+) -> Any:
+    _refuse(out)
+    xp = namespace(values[0])
+    dtype = _result_dtype(xp, [("x", value) for value in values])
+    compute = _compute_dtype(xp, dtype)
+    arrays = [_operand(xp, value, compute) for value in values]
+    words = _words(xp, arrays[0], 0 if name == "dropout" else 1, seed, start)
+    if name == "dropout":
+        threshold = int(first * 2.0**32)
+        high, low = _shifted(words, 16), words & 0xFFFF
+        dropped = (high < threshold >> 16) | ((high == threshold >> 16) & (low < threshold % 2**16))
+        y = xp.where(dropped, 0.0, arrays[0] * _number(1 / (1 - first) if first < 1 else 0.0, compute))
+    else:
+        kind: Any = np.float64 if _name(compute) == "float64" else np.float32
+        lower, span = float(kind(first)), float(kind(second) - kind(first))
+        slope = lower + span * (xp.astype(_shifted(words, 8), compute) * 2.0**-24)
+        y = _evaluate("leaky_relu" + name.removeprefix("rrelu"), xp, [*arrays, slope])
+    return xp.astype(y, dtype, copy=False)
