@@ -78,7 +78,7 @@ def _run_random(
     location = block_info[0]["array-location"]
     begin = start + sum(low * stride for (low, _), stride in zip(location, strides, strict=True))
     operands = [(f"block {k}", block) for k, block in enumerate(blocks)]
-    return _fused.run(name, operands, None, seed, begin % 2**64, first, second, strides)
+    return _fused.run(name, operands, None, seed, begin, first, second, strides)
 
 
 # ---- gradients with sums
@@ -101,6 +101,8 @@ def prelu_backward(grad: Any, x: Any, laid: Any, laid_shape: tuple[int, ...]) ->
 
 def _prelu_block(number: float | None, grad: Any, x: Any, laid: Any = None) -> tuple[Any, Any]:
     dx, total = _functions._prelu_gradients(grad, x, laid if number is None else number)
+    if total.dtype != np.float64:  # a weight for each element of the block, whose share is not to be rounded yet
+        total = _functions._call("prelu_weight_grad", [("grad", grad), ("x", x)], dtype=np.float64)
     return dx, total.reshape(np.shape(laid) if number is None else (1,) * x.ndim)
 
 

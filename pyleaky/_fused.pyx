@@ -30,6 +30,7 @@ from pyleaky._functions import (
     _in_memory_order,
     _is_generic,
     _is_gpu,
+    _is_known,
     _kind,
     _parameter,
     _unwrap,
@@ -159,6 +160,8 @@ def run(name, operands, out, seed, start, first, second, strides=None):
     for argument, value in operands:
         _check_dtype(argument, value)
         _check_equal_shapes(argument, value, operands[0][0], shape)
+    if start + math.prod(shape) > 2**64:
+        raise ValueError(f"start is {start}, and {math.prod(shape)} elements from there on have no index below 2**64")
     if back_end is not None:
         return back_end.random(name, [value for _, value in operands], out, seed, start, first, second, strides)
     if strides is None:
@@ -236,7 +239,7 @@ def dropout(x, p=0.5, *, seed=None, start=0, training=True, out=None, return_see
     TypeError
         If `seed` is missing or not an integer, `p` or `start` is no number, or the dtype of `x` is unsupported.
     ValueError
-        If `p` is outside of [0, 1] or NaN, or `seed` or `start` outside of [0, 2**64).
+        If `p` is outside of [0, 1] or NaN, `seed` or `start` outside of [0, 2**64), or an element's index too.
 
     See Also
     --------
@@ -300,7 +303,7 @@ def dropout_backward(grad, p=0.5, *, seed=None, start=0, training=True, out=None
         If `seed` is missing or not an integer (a generator would draw another one), `p` or `start` is no number, or
         the dtype of `grad` is unsupported.
     ValueError
-        If `p` is outside of [0, 1] or NaN, or `seed` or `start` outside of [0, 2**64).
+        If `p` is outside of [0, 1] or NaN, `seed` or `start` outside of [0, 2**64), or an element's index too.
 
     See Also
     --------
@@ -374,7 +377,8 @@ def rrelu(x, lower=1 / 8, upper=1 / 3, *, seed=None, start=0, training=True, out
         If `seed` is missing or not an integer, `lower`, `upper` or `start` is no number, or the dtype of `x` is
         unsupported.
     ValueError
-        If `lower` is above `upper`, either is not finite, or `seed` or `start` is outside of [0, 2**64).
+        If `lower` is above `upper`, either is not finite, `seed` or `start` is outside of [0, 2**64), or an element's
+        index is.
 
     See Also
     --------
@@ -441,8 +445,8 @@ def rrelu_backward(grad, x, lower=1 / 8, upper=1 / 3, *, seed=None, start=0, tra
         If `seed` is missing or not an integer (a generator would draw another one), `lower`, `upper` or `start` is no
         number, or a dtype is unsupported.
     ValueError
-        If the shapes differ, `lower` is above `upper`, either is not finite, or `seed` or `start` is outside of
-        [0, 2**64).
+        If the shapes differ, `lower` is above `upper`, either is not finite, `seed` or `start` is outside of [0, 2**64),
+        or an element's index is.
 
     See Also
     --------
@@ -554,6 +558,9 @@ def _bias_layout(bias, shape, axis):
     except TypeError:
         raise TypeError(f"axis must be an integer, got {type(axis).__name__}") from None
     axis = normalize_axis_index(axis, len(shape), "axis")
+    if not _is_known(shape[axis:axis + 1]):
+        raise ValueError(f"x has chunks of unknown size along axis {axis}, where bias belongs: call "
+                         "compute_chunk_sizes() on it first")
     if bias.shape != (shape[axis],):
         raise ValueError(f"bias has shape {bias.shape}, but x has {shape[axis]} elements along axis {axis}; "
                          "it must have one for each of them")

@@ -46,8 +46,10 @@ WORDS: dict[str, Callable[..., Any]] = {
     "w_round": lambda xp, a: a,
 }
 # With a wider type in C, which there is not here.
-for _word in ("select", "mul", "add", "expm1", "exp"):
+for _word in ("select", "mul", "expm1", "exp"):
     WORDS[f"w_{_word}"] = WORDS[f"v_{_word}"]
+# Near -c the sum's leading digits cancel, and those that float32 has cut off from the constant become the result.
+WORDS["w_add"] = lambda xp, c, x: (x + float(np.float32(c))) + (c - float(np.float32(c)))
 
 
 def _parsed(node: ast.AST) -> Callable[[Any, dict[str, Any]], Any]:
@@ -163,6 +165,7 @@ def _refuse(out: Any, where: Any = True) -> None:
 # ---------------------------------------------------------------------------------------------- the back end
 
 
+@np.errstate(all="ignore")  # for a namespace whose arrays are NumPy's
 def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype: Any = None) -> Any:
     """Run a row; a parameter of no dimensions has no say in the result's dtype."""
     _refuse(out, where)
@@ -178,6 +181,7 @@ def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype
     return xp.astype(y, result, copy=False)
 
 
+@np.errstate(all="ignore")  # for a namespace whose arrays are NumPy's
 def prelu_backward(grad: Any, x: Any, laid: Any, laid_shape: tuple[int, ...]) -> Any:
     """dx, and the gradient of the weight in its dtype (dx's for a number), added up in the widest one."""
     dx = call("leaky_relu_backward", [grad, x, laid])
@@ -190,6 +194,7 @@ def prelu_backward(grad: Any, x: Any, laid: Any, laid_shape: tuple[int, ...]) ->
     return dx, xp.astype(xp.reshape(total, laid_shape), dtype, copy=False)
 
 
+@np.errstate(all="ignore")  # for a namespace whose arrays are NumPy's
 def bias_act(settings: Any, x: Any, bias: Any, axis: int, out: Any) -> Any:
     _refuse(out)
     xp, dtype, compute, (x,), bias = _beside_bias(settings, {"x": x}, bias, axis)
@@ -201,6 +206,7 @@ def bias_act(settings: Any, x: Any, bias: Any, axis: int, out: Any) -> Any:
     return xp.astype(y, dtype, copy=False)
 
 
+@np.errstate(all="ignore")  # for a namespace whose arrays are NumPy's
 def bias_act_backward(settings: Any, given: dict[str, Any], bias: Any, axis: int, out: Any) -> Any:
     """dx and dbias, of `output` where it is among the arrays, else of x; with gg, of the second derivative."""
     _refuse(out)
@@ -310,6 +316,7 @@ def _words(xp: Any, like: Any, stream: int, seed: int, start: int) -> Any:
     return xp.reshape(xp.reshape(xp.stack([c0, c1, c2, c3], axis=1), (-1,))[skip : skip + count], like.shape)
 
 
+@np.errstate(all="ignore")  # for a namespace whose arrays are NumPy's
 def random(
     name: str, values: list[Any], out: Any, seed: int, start: int, first: float, second: float, strides: Any
 ) -> Any:

@@ -242,6 +242,11 @@ BAD = [
     (lambda: pyleaky.dropout(X, seed=1, start=-1), ValueError, r"start must be in \[0, 2\*\*64\), got -1"),
     (lambda: pyleaky.dropout(X, seed=1, start=0.5), TypeError, "start must be an integer, got float"),
     (lambda: pyleaky.rrelu(X, seed=1, start=-1), ValueError, "start must be in"),
+    (
+        lambda: pyleaky.dropout(X, seed=1, start=2**64 - 2),
+        ValueError,
+        f"start is {2**64 - 2}, and 3 elements from there on have no index below",
+    ),
     (lambda: pyleaky.dropout(X, -0.1, seed=1), ValueError, r"p must be in \[0, 1\], got -0.1"),
     (lambda: pyleaky.dropout(X, 1.1, seed=1), ValueError, "p must be in"),
     (lambda: pyleaky.dropout(X, float("nan"), seed=1), ValueError, "p must be in .*got nan"),

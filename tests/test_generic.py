@@ -1,0 +1,486 @@
+"""Arrays of any other namespace: the semantics table on array-api-strict, JAX and PyTorch, and their differentiation.
+
+A result's kind is the operand's; accuracy is that of the namespace's exp, so bounds are in units of the last place.
+"""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import reference
+from arrays import DTYPES, HALVES, any_bits, assert_same_bits, bfloat16, finfo, ulps_apart
+
+import pyleaky
+from pyleaky import _core
+
+ROWS = list(_core.ROWS.values())
+# Rows with an exponential, or with words that are computed in double on the CPU.
+INEXACT = [row.name for row in ROWS if "_exp" in row.formula or "w_" in row.formula]
+every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+
+
+class Strict:
+    name, dtypes, flushes = "array_api_strict", (np.float32, np.float64), False
+
+    def __init__(self):
+        self.xp = pytest.importorskip("array_api_strict", reason="array-api-strict is not installed")
+
+    def asarray(self, array):
+        return self.xp.asarray(np.array(array, order="C"))
+
+    def to_numpy(self, array):
+        return np.from_dlpack(array)
+
+
+class Jax:
+    # XLA's code for CPUs takes subnormals for 0.
+    name, dtypes, flushes = "jax", (np.float32, *HALVES), True
+
+    def __init__(self):
+        self.xp = pytest.importorskip("jax", reason="JAX is not installed").numpy
+
+    def asarray(self, array):
+        return self.xp.asarray(array)
+
+    def to_numpy(self, array):
+        return np.asarray(array)
+
+
+class Torch:
+    name, dtypes, flushes = "torch", DTYPES, False
+
+    def __init__(self):
+        self.torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        pytest.importorskip("array_api_compat", reason="array-api-compat is not installed")
+
+    def asarray(self, array):
+        array = np.array(array, order="C")
+        if array.dtype == bfloat16:
+            return self.torch.from_numpy(array.view(np.int16)).view(self.torch.bfloat16)
+        return self.torch.from_numpy(array)
+
+    def to_numpy(self, array):
+        array = array.detach()
+        if array.dtype == self.torch.bfloat16:
+            return array.view(self.torch.int16).numpy().view(bfloat16)
+        return array.numpy()
+
+
+@pytest.fixture(params=[Strict, Jax, Torch], ids=lambda kind: kind.name)
+def lib(request):
+    return request.param()
+
+
+def both(lib, call, *arrays):
+    """The call on NumPy's arrays and on the library's: pairs of results on the host."""
+    expected, actual = call(*arrays), call(*map(lib.asarray, arrays))
+    if not isinstance(expected, tuple):
+        expected, actual = (expected,), (actual,)
+    for got in actual:
+        assert got is None or type(got).__module__.startswith(type(lib.asarray(arrays[0])).__module__)
+    return [
+        (np.asarray(wanted), lib.to_numpy(got)) for wanted, got in zip(expected, actual, strict=True) if got is not None
+    ]
+
+
+def assert_same(lib, call, *arrays):
+    for wanted, got in both(lib, call, *arrays):
+        assert_same_bits(got, wanted)
+
+
+def assert_near(lib, call, *arrays, ulps=8):
+    for wanted, got in both(lib, call, *arrays):
+        assert got.dtype == wanted.dtype
+        assert got.shape == wanted.shape
+        assert ulps_apart(got, wanted).max(initial=0) <= ulps
+
+
+def needs(lib, dtype):
+    if dtype not in lib.dtypes:
+        pytest.skip("a dtype that the namespace does not have")
+
+
+def values(lib, rng, shape, dtype):
+    with np.errstate(all="ignore"):
+        x = any_bits(rng, shape, dtype)
+        if lib.flushes:  # also what a product may make subnormal
+            x = np.where(np.abs(x.astype(np.float64)) < 1e-15, dtype(1.5), x).astype(dtype)
+    return x
+
+
+# ---------------------------------------------------------------------------------------------- the semantics table
+
+
+@every_dtype
+def test_values_at_the_hard_places(lib, dtype):
+    needs(lib, dtype)
+    x = np.array([-np.inf, -1, -0.0, 0.0, 1, np.inf, np.nan], dtype)
+    for call in (
+        pyleaky.relu,
+        lambda x: pyleaky.leaky_relu(x, 0.5),
+        lambda x: pyleaky.leaky_relu(x, 0),
+        lambda x: pyleaky.leaky_relu(x, -2.0),
+        lambda x: pyleaky.leaky_relu(x, 2),
+        lambda x: pyleaky.leaky_relu(x, np.nan),
+        lambda x: pyleaky.prelu(x, 1e300),
+        lambda x: pyleaky.relu_backward(x, x),
+        lambda x: pyleaky.leaky_relu_backward(x, x, 0.5),
+        lambda x: pyleaky.leaky_relu_backward(x, output=x, negative_slope=0.5),
+    ):
+        assert_same(lib, call, x)
+    ones = np.ones(7, dtype)
+    for call in (
+        lambda x, one: pyleaky.elu(x, 0.5),
+        lambda x, one: pyleaky.celu(x, 0.5),
+        lambda x, one: pyleaky.selu(x),
+        lambda x, one: pyleaky.elu_backward(one, x, 0.5),
+        lambda x, one: pyleaky.celu_backward(one, x, 0.5),
+        lambda x, one: pyleaky.selu_backward(one, x),
+        lambda x, one: pyleaky.elu_double_backward(one, one, x, 0.5),
+        lambda x, one: pyleaky.celu_double_backward(one, one, x, 0.5),
+        lambda x, one: pyleaky.selu_double_backward(one, one, x),
+    ):
+        for wanted, got in both(lib, call, x, ones):
+            np.testing.assert_array_equal(np.signbit(got), np.signbit(wanted) | np.isnan(got) & np.signbit(got))
+            np.testing.assert_allclose(got.astype(float), wanted.astype(float), rtol=4 * float(finfo(dtype).eps))
+
+
+def test_subnormals_are_kept(lib):
+    if lib.flushes:
+        pytest.skip("XLA's code for CPUs takes subnormals for 0")
+    tiny = np.finfo(np.float32).smallest_subnormal
+    assert_same(lib, lambda x: pyleaky.leaky_relu(x, 0.5), np.array([tiny, -tiny, -4 * tiny], np.float32))
+
+
+@every_dtype
+@pytest.mark.parametrize("row", [row for row in ROWS if row.name not in INEXACT], ids=lambda row: row.name)
+def test_rows_of_products_give_the_bits_of_the_cpu(lib, row, dtype):
+    from pyleaky import _functions
+
+    needs(lib, dtype)
+    rng = np.random.default_rng(0)
+    x = [values(lib, rng, 5000, dtype) for _ in row.inputs]
+
+    def call(*arrays):
+        return _functions._call(row.name, list(zip(row.inputs, arrays, strict=True)))
+
+    # XLA's code for CPUs has no correctly rounded quotient.
+    compare = assert_near if lib.name == "jax" and "v_div" in row.formula else assert_same
+    compare(lib, call, *x)
+    if row.parameters:
+        for number in (0.1, -2, 1e300, np.float16(0.3), np.array(0.25)):
+            compare(lib, lambda *arrays, number=number: call(*arrays, number), *x[:-1])
+
+
+@every_dtype
+@pytest.mark.parametrize("name", INEXACT)
+def test_exponential_rows_are_near_the_reference(lib, name, dtype):
+    from pyleaky import _functions
+
+    needs(lib, dtype)
+    row, rng = _core.ROWS[name], np.random.default_rng(0)
+    arrays = [
+        rng.choice([0.1, 0.5, 1, 1.5, 3], 5000).astype(dtype)
+        if argument == "alpha"
+        else rng.normal(0, 20 if argument == "x" else 2, 5000).astype(dtype)
+        for argument in row.inputs
+    ]
+    result = lib.to_numpy(_functions._call(name, list(zip(row.inputs, map(lib.asarray, arrays), strict=True))))
+    assert result.dtype == dtype
+    # x / alpha is rounded once, which the exponential magnifies by x / alpha; nothing nearly subnormal.
+    arrays = [array.astype(np.float32) if dtype in HALVES else array for array in arrays]
+    exact = getattr(reference, name)(*arrays).astype(np.float64)
+    seen = np.abs(exact) > max(10 * float(finfo(dtype).tiny), 1e-32)
+    scale = np.maximum(1, np.abs(arrays[-2 if row.parameters else -1].astype(float)) * 10)
+    error = np.abs(result.astype(float) - exact)[seen] / (float(finfo(dtype).eps) * np.abs(exact) * scale)[seen]
+    assert error.max() <= (4 if dtype not in HALVES else 0.51)
+
+
+def test_integers_and_bool_give_the_widest_type(lib):
+    for dtype in (np.int8, np.uint8, np.int32, bool):
+        x = np.array([-3, 0, 2, 100]).astype(dtype)
+        wide = np.float32 if lib.name == "jax" else np.float64
+        for call in (pyleaky.relu, lambda x: pyleaky.leaky_relu(x, 0.5), lambda x: pyleaky.dropout(x, seed=1)):
+            got = lib.to_numpy(call(lib.asarray(x)))
+            assert got.dtype == wide
+            np.testing.assert_array_equal(got, call(x).astype(wide))
+
+
+@every_dtype
+def test_numbers_do_not_change_the_dtype(lib, dtype):
+    needs(lib, dtype)
+    x = np.array([-3.0, 2.0, -0.7], dtype)
+    numbers = [0.3, 2, np.float64(0.3), np.float16(0.3), np.array(0.3)]
+    for number in numbers:
+        assert_same(lib, lambda x, number=number: pyleaky.leaky_relu(x, number), x)
+    own = lib.asarray(np.array(0.25, np.float32))  # of no dimensions
+    assert_same_bits(lib.to_numpy(pyleaky.leaky_relu(lib.asarray(x), own)), pyleaky.leaky_relu(x, 0.25))
+
+
+def test_dtypes_that_meet(lib):
+    single = np.array([-2.0, 3.0], np.float32)
+    if np.float64 in lib.dtypes:
+        assert_same(lib, pyleaky.leaky_relu_backward, single, single.astype(np.float64))
+    assert_same(lib, pyleaky.relu_backward, single, np.array([-1, 1], np.int8))
+    if np.float16 in lib.dtypes:
+        assert_same(lib, lambda x: pyleaky.leaky_relu(x, 0.3, dtype=np.float16), single)
+        assert_same(lib, pyleaky.leaky_relu_backward, single.astype(np.float16), single)
+        assert_same(lib, pyleaky.leaky_relu_backward, single.astype(np.float16), single.astype(bfloat16))
+
+
+def test_shapes_and_broadcasting(lib):
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(4, 3, 5)).astype(np.float32), rng.normal(size=(3, 1)).astype(np.float32)
+    assert_same(lib, pyleaky.leaky_relu, x, w)
+    assert_same(lib, pyleaky.leaky_relu, x[:0], w)
+    assert_same(lib, lambda x: pyleaky.relu(x), x[0, 0, 0:1].reshape(()))
+    assert_same(lib, lambda x, w: pyleaky.prelu(x, w, axis=1), x, w[:, 0])
+    assert_same(lib, lambda x, w: pyleaky.prelu(x, w, axis=(2, 0)), x, rng.normal(size=(5, 4)).astype(np.float32))
+
+
+PRELU = {
+    "axis": ((3,), {"axis": 1}),
+    "last": ((5,), {"axis": -1}),
+    "two": ((5, 4), {"axis": (2, 0)}),
+    "broadcast": ((3, 1), {}),
+    "each": ((4, 3, 5), {}),
+    "one": ((1,), {}),
+}
+
+
+@every_dtype
+@pytest.mark.parametrize(("shape", "options"), PRELU.values(), ids=PRELU)
+def test_prelu_backward(lib, shape, options, dtype):
+    needs(lib, dtype)
+    rng = np.random.default_rng(0)
+    grad, x = (rng.normal(size=(4, 3, 5)).astype(dtype) for _ in range(2))
+    weight = rng.normal(size=shape).astype(dtype)
+    results = both(lib, lambda g, x, w: pyleaky.prelu_backward(g, x, w, **options), grad, x, weight)
+    assert_same_bits(results[0][1], results[0][0])
+    assert results[1][1].dtype == dtype
+    assert results[1][1].shape == shape
+    np.testing.assert_allclose(
+        results[1][1].astype(float), results[1][0].astype(float), rtol=2 * float(finfo(dtype).eps), atol=1e-6
+    )
+    wanted, got = both(lib, lambda g, x: pyleaky.prelu_backward(g, x, 0.3), grad, x)[1]
+    assert got.dtype == dtype
+    assert got.shape == ()
+    np.testing.assert_allclose(got.astype(float), wanted.astype(float), rtol=2 * float(finfo(dtype).eps), atol=1e-6)
+
+
+@every_dtype
+def test_random_numbers_are_those_of_the_cpu(lib, dtype):
+    needs(lib, dtype)
+    rng = np.random.default_rng(0)
+    x, grad = (rng.normal(size=(7, 6, 5)).astype(dtype) for _ in range(2))
+    for seed, start in [(0, 0), (1, 3), (2**63 + 5, 2**34 - 7), (2**64 - 1, 2**64 - 300), (5, 2**34 * 2**28 - 2)]:
+        for p in (0, 0.3, 1 - 2**-32, 1.0):
+            assert_same(lib, lambda x: pyleaky.dropout(x, p, seed=seed, start=start), x)  # noqa: B023
+        assert_same(lib, lambda x: pyleaky.dropout_backward(x, 0.5, seed=seed, start=start), grad)  # noqa: B023
+        near = {"ulps": 2}  # XLA may contract a product and a sum
+        assert_near(lib, lambda x: pyleaky.rrelu(x, seed=seed, start=start), x, **near)  # noqa: B023
+        assert_near(lib, lambda g, x: pyleaky.rrelu_backward(g, x, seed=seed, start=start), grad, x, **near)  # noqa: B023
+    assert_same(lib, lambda x: pyleaky.dropout(x, 0.5, training=False), x)
+    assert_same(lib, lambda x: pyleaky.dropout(x, seed=1), x[:0])
+
+
+@every_dtype
+@pytest.mark.parametrize("activation", ["linear", "relu", "leaky_relu", "elu", "selu"])
+def test_bias_act(lib, activation, dtype):
+    needs(lib, dtype)
+    rng = np.random.default_rng(0)
+    x, grad = (rng.normal(size=(4, 3, 5)).astype(dtype) for _ in range(2))
+    bias = rng.normal(size=3).astype(dtype)
+    eps = float(finfo(dtype).eps)
+    for options in ({}, {"gain": 3.0, "clamp": 1.5}):
+        options = {"activation": activation, **options}
+        for call in (
+            lambda g, x, b: pyleaky.bias_act(x, b, **options),  # noqa: B023
+            lambda g, x, b: pyleaky.bias_act(x, **options),  # noqa: B023
+            lambda g, x, b: pyleaky.bias_act_backward(g, x, b, **options),  # noqa: B023
+            lambda g, x, b: pyleaky.bias_act_backward(g, x, **options),  # noqa: B023
+            lambda g, x, b: pyleaky.bias_act_backward(g, output=pyleaky.bias_act(x, b, **options), bias=b, **options),  # noqa: B023
+            lambda g, x, b: pyleaky.bias_act_double_backward(g, g, x, b, **options),  # noqa: B023
+        ):
+            for wanted, got in both(lib, call, grad, x, bias):
+                assert got.dtype == dtype
+                assert got.shape == wanted.shape
+                np.testing.assert_allclose(got.astype(float), wanted.astype(float), rtol=8 * eps, atol=32 * eps)
+
+
+# ---------------------------------------------------------------------------------------------- differentiation
+
+FUNCTIONS = {
+    "relu": (pyleaky.relu, lambda g, x: pyleaky.relu_backward(g, x)),
+    "leaky_relu": (lambda x: pyleaky.leaky_relu(x, 0.3), lambda g, x: pyleaky.leaky_relu_backward(g, x, 0.3)),
+    "elu": (lambda x: pyleaky.elu(x, 0.7), lambda g, x: pyleaky.elu_backward(g, x, 0.7)),
+    "celu": (lambda x: pyleaky.celu(x, 0.7), lambda g, x: pyleaky.celu_backward(g, x, 0.7)),
+    "selu": (pyleaky.selu, lambda g, x: pyleaky.selu_backward(g, x)),
+    "dropout": (lambda x: pyleaky.dropout(x, seed=1), lambda g, x: pyleaky.dropout_backward(g, seed=1)),
+    "rrelu": (lambda x: pyleaky.rrelu(x, seed=1), lambda g, x: pyleaky.rrelu_backward(g, x, seed=1)),
+    "bias_act": (
+        lambda x: pyleaky.bias_act(x, clamp=2.0, axis=0),
+        lambda g, x: pyleaky.bias_act_backward(g, x, clamp=2.0, axis=0)[0],
+    ),
+}
+# At 0 and NaN too, where the rules say what the derivative is; far out, where an exponential would overflow.
+POINTS = np.array([-np.inf, -200, -1, -0.3, -0.0, 0.0, 0.5, 1, 3, 200, np.inf, np.nan], np.float32)
+every_pair = pytest.mark.parametrize(("forward", "backward"), FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+@every_pair
+def test_jax_jit_grad_and_vmap(forward, backward):
+    lib = Jax()
+    import jax
+
+    x, grad = lib.asarray(POINTS), lib.asarray(np.linspace(0.5, 2, POINTS.size, dtype=np.float32))
+    expected = backward(np.asarray(grad), POINTS)
+
+    def loss(x):
+        return (forward(x) * grad)[np.isfinite(expected)].sum()
+
+    for derivative in (jax.grad(loss), jax.jit(jax.grad(loss))):
+        got = np.asarray(derivative(x))
+        np.testing.assert_allclose(got[np.isfinite(expected)], expected[np.isfinite(expected)], rtol=2e-6)
+    eager = np.asarray(forward(x))
+    np.testing.assert_allclose(np.asarray(jax.jit(forward)(x)), eager, rtol=2e-6)
+    if forward is not FUNCTIONS["bias_act"][0]:
+        np.testing.assert_allclose(np.asarray(jax.vmap(forward)(x[None]))[0], eager, rtol=2e-6)
+    np.testing.assert_allclose(np.asarray(jax.jit(backward)(grad, x)), expected, rtol=2e-6, atol=1e-30)
+
+
+def test_jax_derivatives_by_parameters_and_second_ones():
+    lib = Jax()
+    import jax
+
+    rng = np.random.default_rng(0)
+    x, grad = (lib.asarray(rng.normal(size=(4, 3, 5)).astype(np.float32)) for _ in range(2))
+    weight = lib.asarray(rng.normal(size=3).astype(np.float32))
+
+    def by_weight(weight):
+        return (pyleaky.prelu(x, weight, axis=1) * grad).sum()
+
+    expected = pyleaky.prelu_backward(*map(np.asarray, (grad, x, weight)), axis=1)[1]
+    np.testing.assert_allclose(jax.jit(jax.grad(by_weight))(weight), expected, rtol=1e-5)
+    slope = jax.jit(jax.grad(lambda slope: (pyleaky.leaky_relu(x, slope) * grad).sum()))(0.3)
+    np.testing.assert_allclose(slope, pyleaky.prelu_backward(np.asarray(grad), np.asarray(x), 0.3)[1], rtol=1e-5)
+    for name in ("elu", "celu", "selu"):
+        alpha = (0.7,) * (name != "selu")
+        first, second = jax.vjp(lambda g, x: getattr(pyleaky, f"{name}_backward")(g, x, *alpha), grad, x)[1](x)  # noqa: B023
+        expected = getattr(pyleaky, f"{name}_double_backward")(*map(np.asarray, (x, grad, x)), *alpha)
+        np.testing.assert_allclose(first, expected[0], rtol=1e-5)
+        np.testing.assert_allclose(second, expected[1], rtol=1e-5, atol=1e-6)
+
+
+@every_pair
+def test_torch_autograd(forward, backward):
+    lib = Torch()
+    x = lib.asarray(POINTS).requires_grad_()
+    grad = lib.asarray(np.linspace(0.5, 2, POINTS.size, dtype=np.float32))
+    y = forward(x)
+    assert y.requires_grad
+    expected = backward(grad.numpy(), POINTS)
+    seen = np.isfinite(expected)
+    (got,) = lib.torch.autograd.grad(y, x, lib.torch.where(lib.asarray(seen), grad, 0.0))
+    np.testing.assert_allclose(got.numpy()[seen], expected[seen], rtol=2e-6)
+
+
+def test_torch_gradcheck():
+    lib = Torch()
+    x = lib.torch.tensor([-2.0, -0.5, 0.7, 3.0], dtype=lib.torch.float64, requires_grad=True)
+    weight = lib.torch.tensor([0.3, -0.2, 0.5, 1.5], dtype=lib.torch.float64, requires_grad=True)
+    for call in (lambda x, w: pyleaky.prelu(x, w), lambda x, w: pyleaky.elu(x, w), lambda x, w: pyleaky.celu(x, w)):
+        assert lib.torch.autograd.gradcheck(call, (x, weight))
+        assert lib.torch.autograd.gradgradcheck(call, (x, weight))
+
+
+# ---------------------------------------------------------------------------------------------- errors and imports
+
+
+def test_bad_input(lib):
+    x = lib.asarray(np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3))
+    kind, module = f"{type(x).__module__}.{type(x).__qualname__}", lib.name
+    for error, message, call in [
+        (TypeError, f"x is a {kind}, but weight is a numpy.ndarray; move one of them with {module}'s asarray",
+         lambda: pyleaky.prelu(x, np.ones(3))),
+        (TypeError, f"x is a {kind}, but grad is a numpy.ndarray", lambda: pyleaky.relu_backward(np.ones((2, 3)), x)),
+        (TypeError, f"x is a {kind}, but bias is a numpy.ndarray", lambda: pyleaky.bias_act(x, [1.0] * 3)),
+        (TypeError, "x has dtype complex64, expected float16, bfloat16, float32, float64, an integer dtype or bool",
+         lambda: pyleaky.relu(lib.asarray(np.ones(3, np.complex64)))),
+        (TypeError, "x has dtype complex64, expected", lambda: pyleaky.dropout(lib.asarray(np.ones(3, "F")), seed=1)),
+        (TypeError, "out is for NumPy and CuPy arrays only|but out is a", lambda: pyleaky.relu(x, out=x)),
+        (TypeError, "where is for NumPy and CuPy arrays only", lambda: pyleaky.relu(x, where=x > 0)),
+        (TypeError, "out is for NumPy and CuPy arrays only", lambda: pyleaky.dropout(x, seed=1, out=x)),
+        (TypeError, "x must be a NumPy or CuPy array", lambda: pyleaky.relu(x, return_mask=True)),
+        (TypeError, "return_mask=True is for NumPy and CuPy arrays", lambda: pyleaky.bias_act(x, return_mask=True)),
+        (TypeError, "dtype is .*int.*, expected one of float16", lambda: pyleaky.relu(x, dtype=np.int32)),
+        (ValueError, r"grad has shape \(2,\), x has shape \(2, 3\)", lambda: pyleaky.relu_backward(x[:, 0], x)),
+        (ValueError, r"bias has shape \(2,\), but x has 3", lambda: pyleaky.bias_act(x, x[:, 0])),
+        (ValueError, "weight has shape", lambda: pyleaky.prelu(x, x[:, 0], axis=1)),
+        (ValueError, "gain must be positive and finite in float32", lambda: pyleaky.bias_act(x, gain=1e-60)),
+        (ValueError, "axis 2 is out of bounds", lambda: pyleaky.bias_act(x, x[0, :], axis=2)),
+        (ValueError, "gain must be above 0.5", lambda: pyleaky.bias_act_backward(x, output=x, gain=0.5)),
+    ]:  # fmt: skip
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_two_namespaces_do_not_mix():
+    strict, torch = Strict(), Torch()
+    x, y = (lib.asarray(np.ones(3, np.float32)) for lib in (strict, torch))
+    with pytest.raises(TypeError, match=r"grad is a array_api_strict.*, but x is a torch\.Tensor"):
+        pyleaky.relu_backward(x, y)
+
+
+def test_objects_that_are_no_arrays():
+    for call in (
+        pyleaky.relu,
+        pyleaky.selu,
+        pyleaky.bias_act,
+        lambda x: pyleaky.dropout(x, seed=1),
+        lambda x: pyleaky.rrelu(x, seed=1),
+        lambda x: pyleaky.relu_backward(x, x),
+        lambda x: pyleaky.prelu_backward(x, x, 0.1),
+        lambda x: pyleaky.bias_act_backward(x, x),
+    ):
+        for bad in (object(), {}, "text", None, lambda: 0):
+            with pytest.raises(TypeError, match=r"(x|grad) has dtype .*, expected float16|exactly one of x"):
+                call(bad)
+
+
+def test_formulas_are_words_and_nothing_else():
+    import ast
+
+    from pyleaky import _generic
+
+    for bad in ("__import__('os')", "x.real", "v_mul(x, y=2)", "[x]", "v_unknown(x)", "'text'", "x + x"):
+        with pytest.raises(ValueError, match="a formula of the table has"):
+            _generic._parsed(ast.parse(bad, mode="eval"))
+
+
+ABSENT = """
+import sys
+import numpy as np
+import pyleaky
+sys.modules["array_api_compat"] = None
+try:
+    import torch
+except ImportError:
+    print("no torch")
+else:
+    try:
+        pyleaky.relu(torch.ones(3))
+    except ImportError as error:
+        print(error)
+unwanted = ("pyleaky._dask", "pyleaky._containers", "jax")
+print(pyleaky.relu(np.ones(1)), [name for name in unwanted if name in sys.modules])
+"""
+
+
+def test_nothing_is_imported_that_is_not_needed():
+    result = subprocess.run([sys.executable, "-c", ABSENT], capture_output=True, text=True, check=True)
+    lines = result.stdout.splitlines()
+    needed = "torch.Tensor needs array-api-compat, which is not installed: pip install 'pyleaky[array-api]'"
+    assert lines[0] in (needed, "no torch")
+    assert lines[1] == "[1.] []"
