@@ -108,9 +108,7 @@ def _unwrap_xarray(operands: Operands, wrapped: Operands) -> tuple[Operands, Cal
 
 def _check_dimensions(argument: str, value: Any, first: str, like: Any) -> None:
     if set(value.dims) != set(like.dims):
-        raise ValueError(
-            f"{argument} has dimensions {_names(value)}, {first} has {_names(like)}; they must be the same"
-        )
+        raise ValueError(f"{argument} has dimensions {_names(value)}, {first} has {_names(like)}; they must be equal")
 
 
 def _names(value: Any) -> str:

@@ -359,13 +359,19 @@ def _is_generic(back_end):
     return back_end is not None and back_end.__name__ == "pyleaky._generic"
 
 
+cdef bint _is_wrapped(value):
+    if type(value) is np.ndarray or isinstance(value, (float, int, list, tuple, np.generic, MEMMAP, type(None))):
+        return False
+    return isinstance(value, np.ndarray) or _kind(value) in (None, "containers")
+
+
 def _unwrap(operands):
     """
     The arrays in containers, and what puts a result of the same shape into such a container again.
 
     For functions that are no ufuncs underneath: a DataArray, a Series or a frame, a masked array, a subclass.
     """
-    if all(type(value) in (np.ndarray, MEMMAP, list) or value is None for _, value in operands):
+    if not any(_is_wrapped(value) for _, value in operands):
         return operands, None
     from pyleaky import _containers
 
@@ -1791,10 +1797,9 @@ def prelu_backward(grad, x, weight, *, axis=None):
     >>> dweight
     array([-4., -4.])
     """
-    given, wrap = weight, None
-    if any(_kind(value) == "containers" for value in (grad, x, weight)):
-        weight, x, axis = _by_position(weight, x, axis)
-        ((_, grad), (_, x)), wrap = _unwrap([("grad", grad), ("x", x)])
+    _, _, axis = _by_position(weight, x, axis)
+    ((_, grad), (_, x)), wrap = _unwrap([("grad", grad), ("x", x)])
+    ((_, weight),), wrap_weight = _unwrap([("weight", weight)])
     back_end = _back_end([("grad", grad), ("x", x), ("weight", weight)])
     laid, order = _lay(weight, x, axis)
     for argument, value in (("grad", grad), ("x", x)):
@@ -1814,4 +1819,4 @@ def prelu_backward(grad, x, weight, *, axis=None):
         total = _permuted(_reshaped(total, kept), sorted(range(len(order)), key=order.__getitem__))
     if not isinstance(laid, float):
         total = _reshaped(total, _shape(weight))
-    return dx if wrap is None else wrap(dx), given.copy(data=total) if _kind(given) == "containers" else total
+    return dx if wrap is None else wrap(dx), total if wrap_weight is None else wrap_weight(total)

@@ -445,8 +445,8 @@ def rrelu_backward(grad, x, lower=1 / 8, upper=1 / 3, *, seed=None, start=0, tra
         If `seed` is missing or not an integer (a generator would draw another one), `lower`, `upper` or `start` is no
         number, or a dtype is unsupported.
     ValueError
-        If the shapes differ, `lower` is above `upper`, either is not finite, `seed` or `start` is outside of [0, 2**64),
-        or an element's index is.
+        If the shapes differ, `lower` is above `upper`, either is not finite, `seed` or `start` is outside of
+        [0, 2**64), or an element's index is.
 
     See Also
     --------

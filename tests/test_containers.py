@@ -114,31 +114,332 @@ def test_xarray(function, dtype):
     assert_same_bits(result.to_numpy(), function(values(dtype)))
 
 
-@every_dtype
-@every_function
-def test_dask_stays_lazy(function, dtype):
-    da = pytest.importorskip("dask.array", reason="Dask is not installed")
-    x = da.from_array(values(dtype), chunks=(1, 2))
-    result = function(x)
-    expected = function(values(dtype))
-    assert type(result) is da.Array
-    assert result.chunks == x.chunks
-    assert result.dtype == expected.dtype
-    assert_same_bits(result.compute(), expected)
+# ---------------------------------------------------------------------------------------------- what is no ufunc
+
+SHAPE = (4, 3, 5)
+# Of x, grad and a weight or bias for axis 1: one result with x's shape each, or the sums behind it.
+FUSED = {
+    "prelu": lambda x, grad, w: pyleaky.prelu(x, w, axis=1),
+    "prelu_backward": lambda x, grad, w: pyleaky.prelu_backward(grad, x, w, axis=1),
+    "dropout": lambda x, grad, w: pyleaky.dropout(x, 0.4, seed=1),
+    "dropout-evaluation": lambda x, grad, w: pyleaky.dropout(x, 0.4, training=False),
+    "dropout_backward": lambda x, grad, w: pyleaky.dropout_backward(grad, 0.4, seed=1),
+    "rrelu": lambda x, grad, w: pyleaky.rrelu(x, seed=1),
+    "rrelu-evaluation": lambda x, grad, w: pyleaky.rrelu(x, training=False),
+    "rrelu_backward": lambda x, grad, w: pyleaky.rrelu_backward(grad, x, seed=1),
+    "bias_act": lambda x, grad, w: pyleaky.bias_act(x, w, clamp=1.5),
+    "bias_act_backward": lambda x, grad, w: pyleaky.bias_act_backward(grad, x, w, clamp=1.5),
+    "bias_act_backward-output": lambda x, grad, w: pyleaky.bias_act_backward(grad, output=x, bias=w),
+    "bias_act_double_backward": lambda x, grad, w: pyleaky.bias_act_double_backward(x, grad, x, w, activation="elu"),
+}
+WITHOUT_AXIS = ("dropout", "dropout-evaluation", "dropout_backward", "rrelu", "rrelu-evaluation", "rrelu_backward")
+every_fused = pytest.mark.parametrize("call", FUSED.values(), ids=FUSED)
 
 
-def test_dask_and_xarray_weights():
-    da = pytest.importorskip("dask.array", reason="Dask is not installed")
+def operands(dtype=np.float32):
     rng = np.random.default_rng(0)
-    x, grad, weight = rng.normal(size=(4, 3, 5)), rng.normal(size=(4, 3, 5)), rng.normal(size=3)
-    lazy_x, lazy_grad = da.from_array(x, chunks=2), da.from_array(grad, chunks=2)
-    expected = pyleaky.prelu_backward(grad, x, weight, axis=1)
-    result = pyleaky.prelu_backward(lazy_grad, lazy_x, weight, axis=1)
-    assert all(type(part) is da.Array for part in result)
-    np.testing.assert_array_equal(result[0].compute(), expected[0])
-    np.testing.assert_allclose(result[1].compute(), expected[1], rtol=1e-14)
-    unknown = lazy_x[lazy_x > -10]  # chunks of unknown length
-    assert_same_bits(np.sort(pyleaky.relu_backward(unknown, unknown).compute()), np.sort(np.maximum(x.ravel(), 0)))
+    return (*(rng.normal(size=SHAPE).astype(dtype) for _ in range(2)), rng.normal(size=3).astype(dtype))
+
+
+def pairs(expected, actual):
+    if not isinstance(expected, tuple):
+        expected, actual = (expected,), (actual,)
+    return list(zip(expected, actual, strict=True))
+
+
+@every_dtype
+@every_fused
+def test_fused_subclasses(call, dtype):
+    x, grad, w = operands(dtype)
+    labelled = x.view(Labelled)
+    labelled.label = "kept"
+    for wanted, got in pairs(call(x, grad, w), call(labelled, grad.view(Labelled), w)):
+        if np.shape(wanted) == SHAPE:
+            assert type(got) is Labelled
+        assert_same_bits(np.asarray(got), wanted)
+    result = pyleaky.dropout(labelled, seed=1)
+    assert result.label == "kept"
+
+
+@every_dtype
+@every_fused
+def test_fused_masked_arrays(call, dtype):
+    x, grad, w = operands(dtype)
+    mask = np.random.default_rng(1).random(SHAPE) < 0.3
+    masked, masked_grad = np.ma.masked_array(x, mask), np.ma.masked_array(grad, mask)
+    masked.data[mask] = 100 if dtype is np.int8 else np.nan  # must not reach a sum
+    results = pairs(call(np.where(mask, 0, x), np.where(mask, 0, grad), w), call(masked, masked_grad, w))
+    for wanted, got in results:
+        if np.shape(wanted) == SHAPE:
+            assert type(got) is np.ma.MaskedArray
+            np.testing.assert_array_equal(got.mask, mask)
+            assert_same_bits(got.data[~mask], wanted[~mask])
+        else:
+            np.testing.assert_allclose(got.astype(float), wanted.astype(float), rtol=1e-6)
+    assert not (abs(masked.data[mask].astype(float)) < 100).any()
+
+
+@every_dtype
+@pytest.mark.parametrize("name", WITHOUT_AXIS)
+def test_fused_pandas(name, dtype):
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    call = FUSED[name]
+    x, grad, _ = operands(dtype)
+    series = [pd.Series(a[:, 0, 0], index=list("abcd"), name="layer") for a in (x, grad)]
+    for wanted, got in pairs(call(x[:, 0, 0], grad[:, 0, 0], None), call(*series, None)):
+        assert type(got) is pd.Series
+        assert got.name == "layer"
+        assert got.index.tolist() == list("abcd")
+        assert_same_bits(got.to_numpy(), wanted)
+    frames = [pd.DataFrame(a[:, 0], index=list("abcd"), columns=list("uvwxy")) for a in (x, grad)]
+    for wanted, got in pairs(call(x[:, 0], grad[:, 0], None), call(*frames, None)):
+        assert type(got) is pd.DataFrame
+        assert got.index.tolist() == list("abcd")
+        assert got.columns.tolist() == list("uvwxy")
+        assert_same_bits(got.to_numpy(), wanted)
+
+
+def test_fused_pandas_of_other_dtypes():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    nullable = pd.Series([-2.0, None, 3.0], dtype="Float32", index=list("abc"))
+    result = pyleaky.dropout(nullable, 0.0, seed=1)
+    assert result.dtype == "Float32"
+    assert result.isna().tolist() == [False, True, False]
+    assert result["a"] == -2
+    assert pyleaky.dropout(pd.Series([-2, None, 3], dtype="Int8"), 0.0, seed=1).dtype == "Float64"
+    frame = pd.DataFrame({"a": np.float16([-1, 2]), "b": np.float32([-3, 4])})
+    assert (pyleaky.rrelu(frame, seed=1).dtypes == np.float32).all()
+    bias = pd.DataFrame(np.ones((2, 3), np.float32), columns=list("uvw"))
+    dx, dbias = pyleaky.bias_act_backward(bias, bias, pd.Series([0.5, 1, 2], index=list("uvw"), dtype=np.float32))
+    assert type(dx) is pd.DataFrame
+    assert type(dbias) is pd.Series
+    assert dbias.index.tolist() == list("uvw")
+    with pytest.raises(ValueError, match=r"x and grad have different labels"):
+        pyleaky.rrelu_backward(nullable[::-1], nullable, seed=1)
+    with pytest.raises(TypeError, match="x has dtype object, expected"):
+        pyleaky.dropout(pd.Series(["text"], dtype=object), seed=1)
+
+
+# ---------------------------------------------------------------------------------------------- xarray
+
+
+def data_arrays(dtype=np.float32, make=lambda array: array):
+    xr = pytest.importorskip("xarray", reason="xarray is not installed")
+    x, grad, w = operands(dtype)
+    dims, coords = ("batch", "channel", "pixel"), {"channel": ["r", "g", "b"]}
+    x, grad = (xr.DataArray(make(a), coords, dims, "layer", {"unit": "mV"}) for a in (x, grad))
+    return x, grad, xr.DataArray(make(w), coords, ("channel",), "weight")
+
+
+def on_host(array):
+    array = array.compute() if hasattr(array, "dask") else array
+    return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
+KINDS = {
+    "NumPy": lambda request: lambda array: array,
+    "Dask": lambda request: lambda array: __import__("dask.array").array.from_array(array, 2),
+    "JAX": lambda request: pytest.importorskip("jax", reason="JAX is not installed").numpy.asarray,
+    "CuPy": lambda request: request.getfixturevalue("cupy").asarray,
+}
+
+
+@every_fused
+@pytest.mark.parametrize("kind", KINDS)
+def test_fused_xarray(request, kind, call):
+    pytest.importorskip("dask.array", reason="Dask is not installed")
+    make = KINDS[kind](request)
+    x, grad, w = data_arrays(make=make)
+    exact = kind in ("NumPy", "Dask")
+    for weight in (w, w.data):
+        for wanted, got in pairs(call(*operands()), call(x, grad, weight)):
+            if np.shape(wanted) == SHAPE:
+                assert type(got) is type(x)
+                assert got.dims == x.dims
+                assert got.name == "layer"
+                assert got.attrs == {"unit": "mV"}
+                assert got.coords["channel"].to_numpy().tolist() == ["r", "g", "b"]
+                assert type(got.data) is type(x.data)
+            elif weight is w:
+                assert got.dims == ("channel",)
+                assert got.name == "weight"
+            values = on_host(got.data if type(got) is type(x) else got)
+            assert values.dtype == wanted.dtype
+            if exact and np.shape(wanted) == SHAPE:
+                assert_same_bits(values, wanted)
+            else:
+                np.testing.assert_allclose(values, wanted, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_xarray_on_any_array(request, kind):
+    pytest.importorskip("dask.array", reason="Dask is not installed")
+    x, grad, w = data_arrays(make=KINDS[kind](request))
+    for call in (
+        lambda x, grad, w: pyleaky.relu(x),
+        lambda x, grad, w: pyleaky.leaky_relu(x, w),
+        lambda x, grad, w: pyleaky.leaky_relu_backward(grad, x, 0.3),
+        lambda x, grad, w: pyleaky.selu_double_backward(grad, grad, x),
+    ):
+        plain = [operands()[0], operands()[1], operands()[2][:, None]]
+        for wanted, got in pairs(call(*plain), call(x, grad, w)):
+            assert type(got.data) is type(x.data)
+            assert got.attrs == {"unit": "mV"}
+            np.testing.assert_allclose(on_host(got.data), wanted, rtol=2e-6)
+
+
+def test_dimensions_by_name():
+    x, grad, w = data_arrays()
+    plain_x, plain_grad, plain_w = operands()
+    for axis in ("channel", 1, -2):
+        np.testing.assert_array_equal(pyleaky.prelu(x, plain_w, axis=axis), pyleaky.prelu(plain_x, plain_w, axis=1))
+        np.testing.assert_array_equal(
+            pyleaky.prelu_backward(grad, x, plain_w, axis=axis)[1],
+            pyleaky.prelu_backward(plain_grad, plain_x, plain_w, axis=1)[1],
+        )
+        np.testing.assert_array_equal(pyleaky.bias_act(x, plain_w, axis=axis), pyleaky.bias_act(plain_x, plain_w))
+        dbias = pyleaky.bias_act_backward(grad, x, plain_w, axis=axis)[1]
+        assert type(dbias) is np.ndarray
+        np.testing.assert_array_equal(dbias, pyleaky.bias_act_backward(plain_grad, plain_x, plain_w)[1])
+    # The weight's own dimension counts, wherever x has it, and the order of grad's dimensions does not.
+    turned = x.transpose("pixel", "channel", "batch")
+    np.testing.assert_array_equal(pyleaky.bias_act(turned, w).transpose(*x.dims), pyleaky.bias_act(x, w))
+    np.testing.assert_array_equal(pyleaky.prelu(turned, w).transpose(*x.dims), pyleaky.prelu(x, w))
+    for call in (
+        lambda grad: pyleaky.prelu_backward(grad, x, w)[0],
+        lambda grad: pyleaky.bias_act_backward(grad, x, w)[0],
+        lambda grad: pyleaky.rrelu_backward(grad, x, seed=1),
+        lambda grad: pyleaky.leaky_relu_backward(grad, x).transpose(*x.dims),
+    ):
+        result = call(grad.transpose("pixel", "channel", "batch"))
+        assert result.dims == x.dims
+        np.testing.assert_array_equal(result, call(grad))
+    two = w * x[0, 0].rename(None)
+    np.testing.assert_array_equal(
+        pyleaky.prelu_backward(grad, x, two)[1],
+        pyleaky.prelu_backward(plain_grad, plain_x, two.to_numpy(), axis=(1, 2))[1],
+    )
+
+
+def test_datasets_go_variable_by_variable():
+    x, _, w = data_arrays()
+    dataset = x.to_dataset(name="a").assign(b=w)
+    result = pyleaky.leaky_relu(dataset, 0.3)
+    assert type(result) is type(dataset)
+    np.testing.assert_array_equal(result.a, pyleaky.leaky_relu(x, 0.3))
+    np.testing.assert_array_equal(result.b, pyleaky.leaky_relu(w, 0.3))
+    np.testing.assert_array_equal(pyleaky.prelu(dataset, 0.3).b, result.b)
+    for call in (
+        lambda: pyleaky.prelu(dataset, np.ones(3), axis=1),
+        lambda: pyleaky.dropout(dataset, seed=1),
+        lambda: pyleaky.bias_act(dataset),
+        lambda: pyleaky.prelu_backward(dataset, dataset, np.ones(3)),
+    ):
+        with pytest.raises(TypeError, match=r"(x|grad) is an xarray\.Dataset; call the function for each"):
+            call()
+
+
+def test_xarray_errors():
+    x, grad, w = data_arrays()
+    for error, message, call in [
+        (ValueError, "axis names dimension 'colour', x has 'batch', 'channel', 'pixel'",
+         lambda: pyleaky.prelu(x, w.data, axis="colour")),
+        (ValueError, "axis names dimension 'colour'", lambda: pyleaky.prelu_backward(grad, x, w.data, axis="colour")),
+        (ValueError, "axis names dimension 'colour'", lambda: pyleaky.bias_act(x, w.data, axis="colour")),
+        (ValueError, "axis names dimension 'colour'",
+         lambda: pyleaky.bias_act_backward(grad, x, w.data, axis="colour")),
+        (ValueError, "the weight or bias has dimension 'colour', x has 'batch'",
+         lambda: pyleaky.prelu(x, w.rename(channel="colour"))),
+        (ValueError, "the weight or bias has dimension 'colour'",
+         lambda: pyleaky.bias_act(x, w.rename(channel="colour"))),
+        (ValueError, "(?i)channel", lambda: pyleaky.bias_act(x, w[::-1])),
+        (ValueError, "x has dimensions 'batch', 'channel', 'pixel', grad has 'batch', 'channel'; they must be equal",
+         lambda: pyleaky.relu_backward(grad[..., 0], x)),
+        (ValueError, "grad has dimensions 'batch', 'channel', x has 'batch', 'channel', 'pixel'; they must be equal",
+         lambda: pyleaky.rrelu_backward(grad[..., 0], x, seed=1)),
+        (ValueError, "grad has shape", lambda: pyleaky.relu_backward(grad.data[:2], x)),
+        (TypeError, "out cannot be combined with xarray's objects", lambda: pyleaky.relu(x, out=x)),
+        (TypeError, "out cannot be combined with x in a container", lambda: pyleaky.dropout(x, seed=1, out=x.data)),
+        (TypeError, "out cannot be combined with x in a container", lambda: pyleaky.bias_act(x, out=x.data)),
+        (TypeError, "x must be a NumPy or CuPy array, got DataArray", lambda: pyleaky.relu(x, return_mask=True)),
+        (TypeError, "return_mask=True is for NumPy and CuPy arrays", lambda: pyleaky.bias_act(x, return_mask=True)),
+        (TypeError, "a mask goes with NumPy and CuPy arrays",
+         lambda: pyleaky.bias_act_backward(grad, output=x, mask=np.zeros(8, np.uint8))),
+    ]:  # fmt: skip
+        with pytest.raises(error, match=message):
+            call()
+
+
+# ---------------------------------------------------------------------------------------------- memmap
+
+
+@every_dtype
+def test_memory_maps(tmp_path, dtype):
+    x, grad, w = operands(dtype)
+    mapped = {}
+    for name, array in (("x", x), ("grad", grad)):
+        array.tofile(tmp_path / name)
+        mapped[name] = np.memmap(tmp_path / name, dtype, "r", shape=SHAPE)
+    for call in (
+        lambda x, grad, **options: pyleaky.leaky_relu(x, 0.3, **options),
+        lambda x, grad, **options: pyleaky.elu_backward(grad, x, **options),
+        lambda x, grad, **options: pyleaky.prelu(x, w, axis=1, **options),
+        lambda x, grad, **options: pyleaky.dropout(x, seed=1, **options),
+        lambda x, grad, **options: pyleaky.rrelu_backward(grad, x, seed=1, **options),
+        lambda x, grad, **options: pyleaky.bias_act(x, w, **options),
+    ):
+        expected = call(x, grad)
+        result = call(mapped["x"], mapped["grad"])
+        assert type(result) is np.ndarray
+        assert_same_bits(result, expected)
+        out = np.memmap(tmp_path / "out", expected.dtype, "w+", shape=SHAPE)
+        assert call(mapped["x"], mapped["grad"], out=out) is out
+        out.flush()
+        assert_same_bits(np.fromfile(tmp_path / "out", expected.dtype).reshape(SHAPE), expected)
+    dx, dweight = pyleaky.prelu_backward(mapped["grad"], mapped["x"], w, axis=1)
+    assert_same_bits(dx, pyleaky.prelu_backward(grad, x, w, axis=1)[0])
+    assert_same_bits(dweight, pyleaky.prelu_backward(grad, x, w, axis=1)[1])
+    y, mask = pyleaky.leaky_relu(mapped["x"], 0.3, return_mask=True)
+    assert_same_bits(
+        pyleaky.leaky_relu_backward(grad, mask=mask, negative_slope=0.3), pyleaky.leaky_relu_backward(grad, x, 0.3)
+    )
+    assert_same_bits(y, pyleaky.leaky_relu(x, 0.3))
+    with pytest.raises(ValueError, match="read-only"):
+        pyleaky.leaky_relu(mapped["x"], 0.3, out=mapped["x"])
+
+
+# Forward and backward over files of 512 MB: no memory but the files' own pages, which the system may take back.
+LARGE_FILES = """
+import sys
+import numpy as np
+import pyleaky
+
+def anonymous():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon"))
+
+folder, n = sys.argv[1], 2**27
+x = np.memmap(folder + "/x", np.float32, "w+", shape=n)
+x[::4096] = -1
+y, dx = (np.memmap(folder + "/" + name, np.float32, "w+", shape=n) for name in ("y", "dx"))
+pyleaky.leaky_relu(x[:1000], 0.5), pyleaky.dropout(x[:1000], seed=1)
+before = anonymous()
+pyleaky.leaky_relu(x, 0.5, out=y)
+pyleaky.leaky_relu_backward(y, x, 0.5, out=dx)
+pyleaky.dropout(dx, 0.5, seed=1, out=dx)
+pyleaky.bias_act(y, out=y, axis=0, activation="relu")
+print(anonymous() - before, y[4096], sorted(set(dx[:: 4096 * 16].tolist())))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is told by Linux only")
+def test_files_larger_than_what_may_be_allocated(tmp_path):
+    result = subprocess.run([sys.executable, "-c", LARGE_FILES, tmp_path], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    grown, y, drawn = result.stdout.split(maxsplit=2)
+    assert int(grown) < 8 * 1024  # kB
+    assert float(y) == 0
+    assert drawn.strip() == "[-0.5, 0.0]"
 
 
 def test_other_dtypes_of_ml_dtypes_are_refused():
