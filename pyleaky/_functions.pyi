@@ -84,13 +84,13 @@ def prelu(
     x: ArrayLike,
     weight: ArrayLike,
     *,
-    axis: int | tuple[int, ...] | None = None,
+    axis: int | str | tuple[int | str, ...] | None = None,
     out: Any = None,
     where: ArrayLike = True,
     dtype: DTypeLike | None = None,
 ) -> Any: ...
 def prelu_backward(
-    grad: ArrayLike, x: ArrayLike, weight: ArrayLike, *, axis: int | tuple[int, ...] | None = None
+    grad: ArrayLike, x: ArrayLike, weight: ArrayLike, *, axis: int | str | tuple[int | str, ...] | None = None
 ) -> tuple[Any, Any]: ...
 
 # What the back ends share with this module.

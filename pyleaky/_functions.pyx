@@ -1582,9 +1582,9 @@ def prelu(x, weight, *, axis=None, out=None, where=True, dtype=None):
         Input of any shape: float16, bfloat16, float32, float64, integers or bool.
     weight : float or array_like
         The slopes: one number, an array that broadcasts against `x`, or with `axis` one slope per index of those axes.
-    axis : int or tuple of int, optional
+    axis : int or str or tuple of them, optional
         The axes of `x` that the axes of `weight` belong to, in order: ``axis=1`` for channels first, ``axis=-1``
-        for channels last.
+        for channels last; for a DataArray of xarray also the names of its dimensions.
     out : ndarray, optional
         Where the result is stored, as in `numpy.exp`; `x` itself for an in-place call.
     where : array_like of bool, optional
@@ -1602,8 +1602,8 @@ def prelu(x, weight, *, axis=None, out=None, where=True, dtype=None):
     TypeError
         As `leaky_relu`.
     ValueError
-        If `weight` does not fit `axis` or does not broadcast, if `axis` is out of range or repeated, or if a weight of
-        one dimension meets an `x` of more than two without `axis`.
+        If `weight` does not fit `axis` or does not broadcast, if `axis` is out of range, repeated or a name that `x`
+        does not have, or if a weight of one dimension meets an `x` of more than two without `axis`.
 
     See Also
     --------
@@ -1753,7 +1753,7 @@ def prelu_backward(grad, x, weight, *, axis=None):
         What `prelu` was given; same shape as `grad`.
     weight : float or array_like
         What `prelu` was given.
-    axis : int or tuple of int, optional
+    axis : int or str or tuple of them, optional
         What `prelu` was given.
 
     Returns

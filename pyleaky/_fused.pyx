@@ -239,7 +239,8 @@ def dropout(x, p=0.5, *, seed=None, start=0, training=True, out=None, return_see
     TypeError
         If `seed` is missing or not an integer, `p` or `start` is no number, or the dtype of `x` is unsupported.
     ValueError
-        If `p` is outside of [0, 1] or NaN, `seed` or `start` outside of [0, 2**64), or an element's index too.
+        If `p` is outside of [0, 1] or NaN, `seed` or `start` outside of [0, 2**64), or an element's index too; if Dask
+        does not know the sizes of the chunks, on which the indices depend.
 
     See Also
     --------
@@ -303,7 +304,8 @@ def dropout_backward(grad, p=0.5, *, seed=None, start=0, training=True, out=None
         If `seed` is missing or not an integer (a generator would draw another one), `p` or `start` is no number, or
         the dtype of `grad` is unsupported.
     ValueError
-        If `p` is outside of [0, 1] or NaN, `seed` or `start` outside of [0, 2**64), or an element's index too.
+        If `p` is outside of [0, 1] or NaN, `seed` or `start` outside of [0, 2**64), or an element's index too; if Dask
+        does not know the sizes of the chunks, on which the indices depend.
 
     See Also
     --------
@@ -378,7 +380,7 @@ def rrelu(x, lower=1 / 8, upper=1 / 3, *, seed=None, start=0, training=True, out
         unsupported.
     ValueError
         If `lower` is above `upper`, either is not finite, `seed` or `start` is outside of [0, 2**64), or an element's
-        index is.
+        index is; if Dask does not know the sizes of the chunks, on which the indices depend.
 
     See Also
     --------
@@ -446,7 +448,7 @@ def rrelu_backward(grad, x, lower=1 / 8, upper=1 / 3, *, seed=None, start=0, tra
         number, or a dtype is unsupported.
     ValueError
         If the shapes differ, `lower` is above `upper`, either is not finite, `seed` or `start` is outside of
-        [0, 2**64), or an element's index is.
+        [0, 2**64), or an element's index is; if Dask does not know the sizes of the chunks.
 
     See Also
     --------
@@ -590,8 +592,9 @@ def bias_act(x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.
         Input of any shape: float16, bfloat16, float32, float64, integers or bool.
     bias : array_like, optional
         One number for each index of `axis`.
-    axis : int, optional
-        The axis of `x` that `bias` belongs to: 1 for channels first, -1 for channels last.
+    axis : int or str, optional
+        The axis of `x` that `bias` belongs to: 1 for channels first, -1 for channels last; for a DataArray of xarray
+        also the name of a dimension.
     activation : {"linear", "relu", "leaky_relu", "elu", "selu"}, optional
         The activation; elu has an alpha of 1.
     negative_slope : float, optional
@@ -620,7 +623,7 @@ def bias_act(x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.
         If the dtype of `x` or `bias` is unsupported, or an argument is of a kind that it cannot be.
     ValueError
         If `bias` does not fit `axis`, `activation` is unknown, `gain` is not positive and finite, `clamp` is
-        negative or NaN, or `axis` is out of range.
+        negative or NaN, or `axis` is out of range or a name that `x` does not have.
 
     See Also
     --------

@@ -40,6 +40,33 @@ def test_examples_of_the_readme():
         assert namespace["dx"].shape == namespace["x"].shape
 
 
+@pytest.mark.skipif(not (SOURCE / "docs/arrays.md").exists(), reason="not in the source tree")
+def test_examples_of_the_page_on_arrays(tmp_path, monkeypatch):
+    for module in ("dask.array", "xarray", "jax"):
+        pytest.importorskip(module, reason=f"{NAMES[module]} is not installed")
+    monkeypatch.chdir(tmp_path)
+    x = np.linspace(-1, 1, 2**24 + 1000, dtype=np.float32)
+    x.tofile("x.f32")
+    x.tofile("grad.f32")
+    namespace = {}
+    files, parts, dask, xarray, jax = re.findall(
+        r"```python\n(.*?)```", (SOURCE / "docs/arrays.md").read_text(), re.DOTALL
+    )
+    exec(files, namespace)
+    np.testing.assert_array_equal(np.fromfile("y.f32", np.float32), pyleaky.leaky_relu(x, 0.1))
+    np.testing.assert_array_equal(np.fromfile("grad.f32", np.float32), pyleaky.leaky_relu_backward(x, x, 0.1))
+    exec(parts, namespace)
+    np.testing.assert_array_equal(np.fromfile("y.f32", np.float32), pyleaky.dropout(x, 0.5, seed=7))
+    exec(dask, namespace)
+    assert namespace["dweight"].shape == (16,)
+    exec(xarray, namespace)
+    assert namespace["dweight"].dims == ("channel",)
+    exec(jax, namespace)
+
+
+NAMES = {"dask.array": "Dask", "xarray": "xarray", "jax": "JAX"}
+
+
 def test_installed_files():
     assert importlib.metadata.version("pyleaky") == pyleaky.__version__
     present = {path.name for path in PACKAGE.iterdir()}
