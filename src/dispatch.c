@@ -27,6 +27,7 @@ const struct leaky_entry leaky_entries[2][LEAKY_ROWS][LEAKY_DTYPES] = {
 };
 
 const char *const leaky_isa_names[LEAKY_ISAS] = {"scalar", "avx2", "avx512", "neon"};
+const ptrdiff_t leaky_sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
 
 static enum leaky_isa in_use = LEAKY_SCALAR;
 

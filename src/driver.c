@@ -59,8 +59,6 @@ static inline void fence(void) {}
  * that one is repeated after, and what it is repeated up to. */
 enum { FEWEST_SHARED = 16384, MULTIPLE = 1024, SHORT = 256, LONGEST_PERIOD = 32768, TILE = 2048 };
 
-static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
-
 /* What so many elements cost, roughly, in nanoseconds: one thread, AVX-512 on an AMD EPYC, family 25 model 17, in cache. */
 int64_t leaky_cost(const struct leaky_entry *entry, ptrdiff_t n)
 {
@@ -184,7 +182,7 @@ void leaky_share_tasks(leaky_part *part, const void *context, ptrdiff_t tasks, i
 
 int leaky_is_large(enum leaky_dtype dtype, ptrdiff_t n)
 {
-    return n >= STREAM_FROM / sizes[dtype];
+    return n >= STREAM_FROM / leaky_sizes[dtype];
 }
 
 static struct leaky_hints hints_for(const struct leaky_entry *entry, char **args, ptrdiff_t n)
@@ -204,7 +202,7 @@ static void share(const struct leaky_entry *entry, char **args, int dims, const 
                             .period = period, .repeated = leaky_rows[entry->row].inputs - 1,
                             .length = threads == 1 ? n : chunk_length(entry, n, threads)};
     for (int k = 0; k < layout.operands; k++)
-        layout.steps[k] = sizes[entry->dtype];
+        layout.steps[k] = leaky_sizes[entry->dtype];
     leaky_parallel(run_chunk, &layout, (n + layout.length - 1) / layout.length, threads);
 }
 
@@ -213,7 +211,7 @@ static void share(const struct leaky_entry *entry, char **args, int dims, const 
 static ptrdiff_t period_of(const struct leaky_entry *entry, int dims, const struct leaky_axis *axes, ptrdiff_t n)
 {
     const int parameter = leaky_rows[entry->row].inputs - 1;
-    const ptrdiff_t size = sizes[entry->dtype];
+    const ptrdiff_t size = leaky_sizes[entry->dtype];
     if (leaky_rows[entry->row].parameters != 1 || entry->numbers || dims < 2)
         return 0;
     const int along = axes[0].steps[parameter] == 0;
@@ -257,9 +255,9 @@ void leaky_run_layout(char **args, int dims, const struct leaky_axis *axes, cons
     if (n <= 0)
         return;
     const ptrdiff_t once = period_of(entry, dims, axes, n), period = once < TILE && once ? TILE / once * once : once;
-    if (once && (buffer = malloc((size_t)(period * sizes[entry->dtype])))) {
+    if (once && (buffer = malloc((size_t)(period * leaky_sizes[entry->dtype])))) {
         const ptrdiff_t inner = axes[0].steps[parameter] ? 1 : axes[0].size;
-        leaky_repeat(buffer, period, args[parameter], once / inner, inner, sizes[entry->dtype]);
+        leaky_repeat(buffer, period, args[parameter], once / inner, inner, leaky_sizes[entry->dtype]);
         memcpy(repeated, args, (size_t)(parameter + 2) * sizeof *args);
         repeated[parameter] = buffer;
         args = repeated;

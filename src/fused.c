@@ -1,5 +1,6 @@
 /* Between a call and the kernels of fused.inc: numbers rounded to the type of the lanes, and the threads. */
 #include "leaky.h"
+#include "sums.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -80,20 +81,6 @@ static void gradients_part(const void *context, ptrdiff_t from, ptrdiff_t n)
         job->kernel(&job->call, task);
 }
 
-/* Neumaier's sum: with what its roundings have cut off, and those before. */
-static void add(double sum[2], const struct leaky_gradients *call, ptrdiff_t k)
-{
-    const double term = call->sums[k], total = sum[0] + term;
-    sum[1] += (fabs(sum[0]) >= fabs(term) ? sum[0] - total + term : term - total + sum[0]) + call->rests[k];
-    sum[0] = total;
-}
-
-static double total_of(double sum, double rest)
-{
-    const double total = sum + rest;
-    return isfinite(total) ? total : sum; /* inf - inf in what was cut off is not the sum's */
-}
-
 static void begin(double sum[2], const struct gradients_job *job, ptrdiff_t channel)
 {
     sum[0] = job->carried ? job->totals[channel] : 0;
@@ -102,7 +89,7 @@ static void begin(double sum[2], const struct gradients_job *job, ptrdiff_t chan
 
 static void end(const double sum[2], const struct gradients_job *job, ptrdiff_t channel)
 {
-    job->totals[channel] = job->carried ? sum[0] : total_of(sum[0], sum[1]);
+    job->totals[channel] = job->carried ? sum[0] : leaky_total(sum[0], sum[1]);
     if (job->carried)
         job->carried[channel] = sum[1];
 }
@@ -116,8 +103,10 @@ static void add_rows(const void *context, ptrdiff_t from, ptrdiff_t n)
         double sum[2];
         begin(sum, job, channel);
         for (ptrdiff_t outer = 0; outer < job->call.outer; outer++)
-            for (ptrdiff_t block = 0; block < blocks; block++)
-                add(sum, &job->call, (outer * job->channels + channel) * blocks + block);
+            for (ptrdiff_t block = 0; block < blocks; block++) {
+                const ptrdiff_t k = (outer * job->channels + channel) * blocks + block;
+                leaky_add(sum, job->call.sums[k], job->call.rests[k]);
+            }
         end(sum, job, channel);
     }
 }
@@ -130,36 +119,33 @@ static void add_columns(const void *context, ptrdiff_t from, ptrdiff_t n)
         double sum[2];
         begin(sum, job, channel);
         for (ptrdiff_t group = 0; group < job->sums; group++)
-            for (ptrdiff_t column = channel * job->inner; column < (channel + 1) * job->inner; column++)
-                add(sum, &job->call, group * job->call.channels + column);
+            for (ptrdiff_t column = channel * job->inner; column < (channel + 1) * job->inner; column++) {
+                const ptrdiff_t k = group * job->call.channels + column;
+                leaky_add(sum, job->call.sums[k], job->call.rests[k]);
+            }
         end(sum, job, channel);
     }
 }
-
-static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
-
-enum { SHORT_ROW = 256, ROWS = 32, MOST_COLUMNS = 1 << 16 };
 
 /* kernels[1] where rows are so short that each column is given its own copy of the parameter. */
 static int run_gradients(leaky_gradients_kernel *const kernels[2], enum leaky_dtype dtype, const struct leaky_gradients *call,
                          double *totals, double *carried, int64_t cost)
 {
     const ptrdiff_t outer = call->outer, channels = call->channels, inner = call->inner, columns = channels * inner;
-    const int by_columns = inner < SHORT_ROW && columns > 1 && columns <= MOST_COLUMNS && outer >= 4;
+    const int by_columns = leaky_sums_by_columns(inner, columns) && outer >= 4;
     struct gradients_job job = {*call, kernels[by_columns], channels, 0, inner, totals, carried};
     ptrdiff_t tasks, sums;
     char *repeated = NULL;
 
     if (by_columns) {
-        const ptrdiff_t rows = ROWS * 256 / columns;
-        job.call.rows = rows > ROWS ? rows : ROWS;
+        job.call.rows = leaky_rows_in_group(columns);
         job.call.channels = columns;
         job.call.inner = 1;
         job.sums = (outer + job.call.rows - 1) / job.call.rows;
         tasks = job.sums * ((columns + LEAKY_GRADIENTS_STRIP - 1) / LEAKY_GRADIENTS_STRIP);
         sums = job.sums * columns;
-        if (inner > 1 && (repeated = malloc((size_t)(columns * sizes[dtype]))))
-            leaky_repeat(repeated, columns, call->parameter, channels, inner, sizes[dtype]);
+        if (inner > 1 && (repeated = malloc((size_t)(columns * leaky_sizes[dtype]))))
+            leaky_repeat(repeated, columns, call->parameter, channels, inner, leaky_sizes[dtype]);
         if (inner > 1)
             job.call.parameter = repeated;
     } else {
@@ -197,7 +183,7 @@ static void finish_totals(const void *context, ptrdiff_t from, ptrdiff_t n)
 {
     const struct totals *const totals = context;
     for (ptrdiff_t k = from; k < from + n; k++)
-        totals->sums[k] = total_of(totals->sums[k], totals->carried[k]);
+        totals->sums[k] = leaky_total(totals->sums[k], totals->carried[k]);
 }
 
 /* The last three groups are a call, and those before them say how often and with which weights. */
@@ -205,7 +191,7 @@ int leaky_run_prelu_backward(enum leaky_dtype dtype, const char *grad, const cha
                              double *weight_grad, const ptrdiff_t *groups, int count)
 {
     const ptrdiff_t outer = groups[count - 3], channels = groups[count - 2], inner = groups[count - 1];
-    const ptrdiff_t size = sizes[dtype], step = outer * channels * inner * size;
+    const ptrdiff_t size = leaky_sizes[dtype], step = outer * channels * inner * size;
     ptrdiff_t calls = 1, weights = channels;
     double *carried = NULL;
     int status = 0;
@@ -278,7 +264,7 @@ void leaky_run_prelu_backward_each(enum leaky_dtype dtype, const char *grad, con
     const struct leaky_entry *const entries[2] = {&leaky_entries[0][LEAKY_leaky_relu_backward][dtype],
                                                   &leaky_entries[0][LEAKY_prelu_weight_grad][dtype]};
     const struct each_job job = {{leaky_kernel_in_use(entries[0]), leaky_kernel_in_use(entries[1])}, grad, x, weight, dx,
-                                 weight_grad, sizes[dtype]};
+                                 weight_grad, leaky_sizes[dtype]};
     leaky_share(each_part, &job, n, leaky_cost(entries[0], 2 * n));
 }
 
@@ -333,10 +319,10 @@ int leaky_run_bias_act(enum leaky_activation activation, enum leaky_dtype dtype,
     } else if (call->inner < FEW && (call->inner > 1 || period < TILE)) {
         job.call.channels = period < TILE ? TILE / period * period : period;
         job.call.inner = 1;
-        repeated = malloc((size_t)(job.call.channels * sizes[dtype]));
+        repeated = malloc((size_t)(job.call.channels * leaky_sizes[dtype]));
         if (!repeated)
             return -1;
-        leaky_repeat(repeated, job.call.channels, call->bias, call->channels, call->inner, sizes[dtype]);
+        leaky_repeat(repeated, job.call.channels, call->bias, call->channels, call->inner, leaky_sizes[dtype]);
         job.call.bias = repeated;
     }
     leaky_share(bias_act_part, &job, n, bias_cost(activation, dtype, n));

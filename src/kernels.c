@@ -292,9 +292,8 @@ int leaky_is_exponential(enum leaky_row row) { return strstr(leaky_rows[row].for
 
 int leaky_depends_on_order(const struct leaky_entry *entry, char **args, ptrdiff_t n, const ptrdiff_t *steps)
 {
-    static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
     const int inputs = leaky_rows[entry->row].inputs, arrays = inputs - leaky_rows[entry->row].parameters;
-    const ptrdiff_t size = sizes[entry->dtype], out_step = steps[inputs];
+    const ptrdiff_t size = leaky_sizes[entry->dtype], out_step = steps[inputs];
     if (n > 1 && out_step < size && out_step > -size)
         return 1;
     for (int k = 0; k < inputs; k++)

@@ -48,6 +48,7 @@ struct leaky_entry {
 extern const struct leaky_row_info leaky_rows[LEAKY_ROWS];
 extern const struct leaky_entry leaky_entries[2][LEAKY_ROWS][LEAKY_DTYPES]; /* first index: numbers */
 extern const char *const leaky_isa_names[LEAKY_ISAS];
+extern const ptrdiff_t leaky_sizes[LEAKY_DTYPES]; /* bytes of an element */
 
 /* kernels.c: by row; NULL where this build does not hold the ISA. */
 extern leaky_kernel *const *const leaky_kernels[LEAKY_ISAS][LEAKY_DTYPES];

@@ -1,25 +1,10 @@
 /* Between a call and the kernels of reductions.inc: blocks, threads, and the sums of the blocks. */
 #include "leaky.h"
+#include "sums.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
-
-/* Neumaier's sum: what its roundings cut off is in the second number. */
-static void add(double sum[2], double term)
-{
-    const double total = sum[0] + term;
-    sum[1] += fabs(sum[0]) >= fabs(term) ? sum[0] - total + term : term - total + sum[0];
-    sum[0] = total;
-}
-
-static double total_of(const double sum[2])
-{
-    const double total = sum[0] + sum[1];
-    return isfinite(total) ? total : sum[0];
-}
 
 static int64_t cost_of(enum leaky_dtype dtype, ptrdiff_t n) { return leaky_cost(&leaky_entries[0][LEAKY_relu][dtype], n); }
 
@@ -60,13 +45,13 @@ static double norm_of(enum leaky_norm norm, const struct leaky_norm_part *parts,
         return largest;
     }
     for (ptrdiff_t block = 0; block < blocks; block++) {
-        add(sums[parts[block].range + 1], parts[block].value);
+        leaky_add(sums[parts[block].range + 1], parts[block].value, 0);
         if (parts[block].value != 0 && parts[block].range > range)
             range = parts[block].range;
     }
-    double sum = total_of(sums[range + 1]);
+    double sum = leaky_total(sums[range + 1][0], sums[range + 1][1]);
     if (range >= 0)
-        sum += total_of(sums[range]) * pow(LEAKY_NORM_SCALE, -power);
+        sum += leaky_total(sums[range][0], sums[range][1]) * pow(LEAKY_NORM_SCALE, -power);
     if (range > 0)
         *exponent = LEAKY_NORM_EXPONENT;
     return (norm == LEAKY_NORM_2 ? sqrt(sum) : sum) * (range < 0 && norm == LEAKY_NORM_2 ? 1 / LEAKY_NORM_SCALE : 1);
@@ -85,8 +70,8 @@ int leaky_run_norm(enum leaky_norm norm, enum leaky_dtype dtype, const char *x, 
     enum { FEW = 16 };
     struct leaky_norm_part few[FEW];
     const ptrdiff_t blocks = (n + LEAKY_NORM_BLOCK - 1) / LEAKY_NORM_BLOCK;
-    struct norm_job job = {norm, x, n, sizes[dtype], leaky_reduction_kernels[leaky_isa_in_use()][dtype]->norm, few, blocks, value,
-                           exponent};
+    struct norm_job job = {norm, x, n, leaky_sizes[dtype], leaky_reduction_kernels[leaky_isa_in_use()][dtype]->norm, few,
+                           blocks, value, exponent};
 
     if (blocks > FEW && !(job.parts = malloc((size_t)blocks * sizeof *job.parts)))
         return -1;
@@ -127,21 +112,19 @@ static void add_channels(const void *context, ptrdiff_t from, ptrdiff_t n)
             double sum[2] = {moment ? *moment : 0, 0};
             for (ptrdiff_t row = 0; row < rows; row++)
                 for (ptrdiff_t column = 0; column < columns; column++)
-                    add(sum, results[row * channels * columns + column]);
+                    leaky_add(sum, results[row * channels * columns + column], 0);
             if (moment)
-                *moment = total_of(sum);
+                *moment = leaky_total(sum[0], sum[1]);
             else
                 job->counts[s * channels + channel] += (int64_t)sum[0];
         }
 }
 
-enum { SHORT_ROW = 256, ROWS = 32, MOST_COLUMNS = 1 << 16 };
-
 int leaky_add_units(enum leaky_dtype dtype, const char *x, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner,
                     const double *thresholds, int count, int64_t *counts, double *moments)
 {
     const ptrdiff_t columns = channels * inner, n = outer * columns;
-    const int by_columns = inner < SHORT_ROW && columns > 1 && columns <= MOST_COLUMNS;
+    const int by_columns = leaky_sums_by_columns(inner, columns);
     struct units_job job = {.call = {.x = x, .outer = outer, .channels = channels, .inner = inner, .thresholds = thresholds,
                                      .count = count},
                             .kernel = leaky_reduction_kernels[leaky_isa_in_use()][dtype]->count_units,
@@ -151,8 +134,7 @@ int leaky_add_units(enum leaky_dtype dtype, const char *x, ptrdiff_t outer, ptrd
     if (n == 0)
         return 0;
     if (by_columns) {
-        const ptrdiff_t rows = ROWS * 256 / columns;
-        job.call.rows = rows > ROWS ? rows : ROWS;
+        job.call.rows = leaky_rows_in_group(columns);
         job.call.channels = columns;
         job.call.inner = 1;
         job.blocks = (outer + job.call.rows - 1) / job.call.rows;
