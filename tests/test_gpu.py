@@ -15,7 +15,7 @@ from arrays import DTYPES, HALVES, any_bits, assert_same_bits, bfloat16, compute
 from conftest import to_numpy
 
 import pyleaky
-from pyleaky import _core
+from pyleaky import _core, training
 
 ROWS = list(_core.ROWS.values())
 FUNCTIONS = {
@@ -29,8 +29,8 @@ FUNCTIONS = {
     ),
 }
 
-# An exponential comes from CUDA's own library, within a few units of the last place; other rows have the CPU's bits.
-EXPONENTIAL = [row for row in ROWS if re.search(r"\b[vw]_exp", row.formula)]
+# An exponential, and a product with a constant of more digits, is within a few units of the last place.
+EXPONENTIAL = [row for row in ROWS if re.search(r"\b(v_exp|w_)", row.formula)]
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 every_exact_row = pytest.mark.parametrize(
     "row", [row for row in ROWS if row not in EXPONENTIAL], ids=lambda row: row.name
@@ -182,13 +182,30 @@ def compile_cuda(source, options, arch):
     return ptx.decode()
 
 
-def check_ptx(ptx):
-    """No operation whose bits are not the CPU's: half types are converted, and nothing else."""
-    assert not re.findall(r"\bfma\.|\bmad\.\w+\.f|\.ftz|\.approx", ptx)
+def check_ptx(ptx, dtype, exact=True):
+    """
+    Nothing approximate, no float64 but for float64, half types only converted, addresses and counts of 64 bits.
+
+    exact: no fma either, so that each operation has the CPU's bits.
+    """
+    assert not re.findall(r"\.ftz|\.approx|\.local\b", ptx)
     assert set(re.findall(r"\b([a-z]+)\.[\w.]*f16", ptx)) <= {"cvt"}
+    if dtype is not np.float64:
+        assert ".f64" not in ptx
+    if exact:
+        assert not re.findall(r"\bfma\.|\bmad\.\w+\.f", ptx)
+    # The loop over i, as CUPY_FOR writes it.
+    assert re.search(r"\bsetp\.\w+\.[su]64\b", ptx)
+    assert not re.search(r"\bcvt\.[su]64\.[su]32\b.*\n.*\b(ld|st)\.global", ptx)
 
 
-every_arch = pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
+def packs(ptx, kind):
+    """How many loads or stores of 16 bytes there are."""
+    return len(re.findall(rf"\b{kind}\.global(?:\.v4\.[a-z]+32|\.v2\.[a-z]+64)\b", ptx))
+
+
+OLDEST, NEWER = "sm_80", "sm_90"  # whose PTX differs little; what a kernel holds is asked of one
+every_arch = pytest.mark.parametrize("arch", [OLDEST, NEWER])
 
 
 @every_arch
@@ -199,38 +216,16 @@ def test_kernels_compile_with_nvrtc(real_gpu, row, dtype, arch):
     for number in [False, True][: 1 + row.parameters]:
         dtypes = [dtype] * len(row.inputs)
         if number:
-            dtypes[-1] = np.float64 if wide else np.float32
-        for ndim in (1, 3):
-            source = cuda_source(real_gpu.kernel(row.name, wide, number), dtypes, number, ndim)
-            ptx = compile_cuda(source, real_gpu.OPTIONS, arch)
-            if row not in EXPONENTIAL:
-                check_ptx(ptx)
-            assert f".entry pyleaky_{row.name}(" in ptx
-            if dtype in HALVES:
-                assert f"cvt.rn.{'bf16' if dtype is bfloat16 else 'f16'}.f32" in ptx
-            if "v_mul(" in row.formula:
-                assert re.search(rf"\bmul(\.rn)?\.f{64 if wide else 32}\b", ptx)
-
-
-@every_arch
-@pytest.mark.parametrize("letters", ["ff", "dd", "fd", "bf", "ee", "EE", "eE", "Ed"])
-def test_weight_gradient_compiles_with_nvrtc(real_gpu, letters, arch):
-    ptx = compile_cuda(cuda_source(real_gpu.weight_grad_sum(), from_letters(letters)), real_gpu.OPTIONS, arch)
-    check_ptx(ptx)
-    assert re.search(r"\bmul(\.rn)?\.f64\b", ptx)
-    assert re.search(r"\badd(\.rn)?\.f64\b", ptx)
-    assert not re.search(r"\b(mul|add)(\.rn)?\.f32\b|\batom\.|\bred\.", ptx)
-
-
-@every_arch
-@every_dtype
-@pytest.mark.parametrize("term", ["fabs(x)", "x * x", "pow(fabs(x), p)"])
-def test_norms_compile_with_nvrtc(real_gpu, term, dtype, arch):
-    source = cuda_source(real_gpu.norm_sum(term), [dtype, np.float64, np.float64])
-    ptx = compile_cuda(source, real_gpu.OPTIONS, arch)
-    assert re.search(r"\badd(\.rn)?\.f64\b", ptx)
-    if "pow" not in term:
-        check_ptx(ptx)
+            dtypes[-1] = compute_type(dtype)
+        ptx = compile_cuda(
+            cuda_source(real_gpu.kernel(row.name, wide, number), dtypes, number, 3), real_gpu.OPTIONS, arch
+        )
+        check_ptx(ptx, dtype, row not in EXPONENTIAL)
+        assert f".entry pyleaky_{row.name}(" in ptx
+        if dtype in HALVES:
+            assert f"cvt.rn.{'bf16' if dtype is bfloat16 else 'f16'}.f32" in ptx
+        if "v_mul(" in row.formula:
+            assert re.search(rf"\bmul(\.rn)?\.f{64 if wide else 32}\b", ptx)
 
 
 def raw_cuda_source(kernel, dtype):
@@ -240,8 +235,7 @@ def raw_cuda_source(kernel, dtype):
 
     array, indexer, scalar = 1, 2, 3
     params = (*kernel.in_params, *kernel.out_params)
-    letters = {"T": dtype, "U": compute_type(dtype)}
-    dtypes = [np.dtype(letters[param.ctype] if param.dtype is None else param.dtype) for param in params]
+    dtypes = [np.dtype(dtype if param.dtype is None else param.dtype) for param in params]
     _, _, types = _kernel._decide_params_type(
         kernel.in_params,
         kernel.out_params,
@@ -257,52 +251,96 @@ def raw_cuda_source(kernel, dtype):
     infos.append(_kernel._ArgInfo(indexer, _carray.Indexer, None, 1, True, True))
     text = kernel.operation, kernel.name, kernel.preamble
     source = _kernel._get_elementwise_kernel_code(tuple(infos), types, kernel.params, *text)
+    assert "CUPY_FOR(i, _ind.size())" in source  # whose i is a ptrdiff_t
     return "".join(f"#include <{header}>\n" for header in core._cupy_header_list) + source
 
 
+def compile_raw(real_gpu, kernel, dtype, exact=True):
+    ptx = compile_cuda(raw_cuda_source(kernel, dtype), real_gpu.OPTIONS, OLDEST)
+    check_ptx(ptx, dtype, exact)
+    assert f".entry {kernel.name}(" in ptx
+    return ptx
+
+
+@every_dtype
+@every_row
+def test_arrays_without_gaps_move_in_packs(real_gpu, row, dtype):
+    for parameter in [None, "number", "channel"][: 1 + 2 * row.parameters]:
+        kernel = real_gpu.vector_kernel(row.name, dtype is np.float64, parameter)
+        ptx = compile_raw(real_gpu, kernel, dtype, row not in EXPONENTIAL)
+        assert packs(ptx, "ld") == len(row.inputs) - (parameter == "number")
+        assert packs(ptx, "st") == 1
+
+
 FUSED = [
-    ("mask_kernel", "relu"),
-    ("mask_kernel", "leaky_relu"),
-    ("from_mask_kernel", "relu_backward"),
-    ("from_mask_kernel", "leaky_relu_backward"),
-    ("random_kernel", "dropout"),
-    ("random_kernel", "rrelu"),
-    ("random_kernel", "rrelu_backward"),
+    ("mask_kernel", "relu", 1),
+    ("mask_kernel", "leaky_relu", 1),
+    ("from_mask_kernel", "relu_backward", 1),
+    ("from_mask_kernel", "leaky_relu_backward", 1),
+    ("random_kernel", "dropout", 1),
+    ("random_kernel", "rrelu", 1),
+    ("random_kernel", "rrelu_backward", 2),
 ]
 
 
-def compile_raw(real_gpu, kernel, dtype, arch):
-    ptx = compile_cuda(raw_cuda_source(kernel, dtype), real_gpu.OPTIONS, arch)
-    if not re.match("pyleaky_bias_s?elu", kernel.name):
-        check_ptx(ptx)
-    assert f".entry {kernel.name}(" in ptx
-
-
-@every_arch
 @every_dtype
-def test_clipping_compiles_with_nvrtc(real_gpu, dtype, arch):
-    ptx = compile_cuda(raw_cuda_source(real_gpu.clip_kernel(dtype is np.float64), dtype), real_gpu.OPTIONS, arch)
-    assert ".entry pyleaky_clip_by_norm(" in ptx
+@pytest.mark.parametrize(("maker", "name", "arrays"), FUSED)
+def test_fused_kernels_compile_with_nvrtc(real_gpu, maker, name, arrays, dtype):
+    wide = dtype is np.float64
+    ptx = compile_raw(real_gpu, getattr(real_gpu, maker)(name, wide, True), dtype)
+    # A byte of a mask and a block of random numbers are for more elements than one pack of the wider types has.
+    elements = {"mask_kernel": 8, "random_kernel": 4}.get(maker, 1)
+    each = max(1, elements * np.dtype(dtype).itemsize // 16)
+    assert packs(ptx, "ld") == arrays * each
+    assert packs(ptx, "st") == each
+    ptx = compile_raw(real_gpu, getattr(real_gpu, maker)(name, wide, False), dtype)
+    assert packs(ptx, "ld") == packs(ptx, "st") == 0
+    if maker == "random_kernel":
+        compile_raw(real_gpu, real_gpu.scattered_kernel(name, wide, 3), dtype)
 
 
-@every_arch
 @every_dtype
-@pytest.mark.parametrize(("maker", "name"), FUSED)
-def test_fused_kernels_compile_with_nvrtc(real_gpu, maker, name, dtype, arch):
-    compile_raw(real_gpu, getattr(real_gpu, maker)(name, dtype is np.float64), dtype, arch)
+def test_sums_compile_with_nvrtc(real_gpu, dtype):
+    wide = dtype is np.float64
+    for aligned in (False, True):
+        for parameter, arrays in [(None, 2), ("number", 2), ("channel", 3)]:
+            kernel = real_gpu.prelu_backward_kernel(wide, aligned, parameter)
+            ptx = compile_raw(real_gpu, kernel, dtype, exact=False)
+            assert packs(ptx, "ld") == (arrays if aligned else 0)
+            if dtype in HALVES:  # whose sums are not in packs
+                assert packs(ptx, "st") == (aligned and parameter is not None)
+        for p in (1.0, 2.0, 3.5):
+            compile_cuda(raw_cuda_source(real_gpu.norm_kernel(wide, aligned, p), dtype), real_gpu.OPTIONS, OLDEST)
+    compile_raw(real_gpu, real_gpu.fewer_sums_kernel(wide), dtype)
+    ptx = compile_cuda(raw_cuda_source(real_gpu.last_sums_kernel(wide), dtype), real_gpu.OPTIONS, OLDEST)
+    assert not re.search(r"\batom\.|\bred\.", ptx)
+    if not wide:  # sums are converted once, and the two halves of each added
+        found = re.findall(r"\b([a-z]+)\.[\w.]*f64[\w.]*", ptx)
+        assert set(found) <= {"cvt", "add", "st", "selp", "mov"}
+        assert found.count("add") == 1
 
 
-@every_arch
+@every_dtype
+def test_clipping_compiles_with_nvrtc(real_gpu, dtype):
+    compile_raw(real_gpu, real_gpu.clip_kernel(dtype is np.float64), dtype)
+
+
 @every_dtype
 @pytest.mark.parametrize("activation", ["linear", "relu", "leaky_relu", "elu", "selu"])
-def test_bias_act_compiles_with_nvrtc(real_gpu, activation, dtype, arch):
-    wide = dtype is np.float64
-    kernels = [real_gpu.bias_act_kernel(activation, wide, True), real_gpu.bias_mask_kernel(wide)]
+def test_bias_act_compiles_with_nvrtc(real_gpu, activation, dtype):
+    wide, smooth = dtype is np.float64, activation in ("elu", "selu")
+    for masks in (False, True):
+        kernel = real_gpu.bias_act_kernel(activation, wide, True, True, masks)
+        ptx = compile_raw(real_gpu, kernel, dtype, not smooth)
+        each = np.dtype(dtype).itemsize // 2 if masks else 1
+        assert packs(ptx, "ld") == 2 * each
+        assert packs(ptx, "st") == each
     for source, masked in [("x", False), ("output", False), ("output", True), ("gg", False)]:
-        if source != "gg" or activation in ("elu", "selu"):
-            kernels.append(real_gpu.bias_gradient_kernel(activation, wide, source, True, masked, True))
-    for kernel in kernels:
-        compile_raw(real_gpu, kernel, dtype, arch)
+        if source != "gg" or smooth:
+            kernel = real_gpu.bias_gradient_kernel(activation, wide, True, source, True, masked, True, True)
+            ptx = compile_raw(real_gpu, kernel, dtype, not smooth)
+            assert packs(ptx, "ld") == {"x": 3, "output": 2, "gg": 4}[source]
+            assert packs(ptx, "st") >= 1
 
 
 def test_cupy_is_not_imported_before_its_array_arrives():
@@ -453,13 +491,26 @@ def test_numbers(cupy, number, dtype):
 
 def test_bfloat16_needs_cupy_14(cupy, monkeypatch):
     x, integers = cupy.asarray(np.ones(3, bfloat16)), cupy.asarray(np.ones(3, np.int8))
+    from pyleaky import _gpu
+
     monkeypatch.setattr(cupy, "__version__", "13.6.0")
+    monkeypatch.setattr(_gpu, "_QUICK", {})
+    mask = cupy.ones(1, np.uint8)
     for call in (
         lambda: pyleaky.relu(x),
         lambda: pyleaky.leaky_relu(x, 0.1),
         lambda: pyleaky.leaky_relu(x, x),
         lambda: pyleaky.selu_backward(x, x),
         lambda: pyleaky.relu(integers, dtype=bfloat16),
+        lambda: pyleaky.relu(x, return_mask=True),
+        lambda: pyleaky.relu_backward(x, mask=mask),
+        lambda: pyleaky.prelu_backward(x, x, 0.1),
+        lambda: pyleaky.prelu_backward(x, x, x),
+        lambda: pyleaky.dropout(x, seed=1),
+        lambda: pyleaky.rrelu(x, seed=1),
+        lambda: pyleaky.bias_act(x, axis=0),
+        lambda: pyleaky.bias_act_backward(x, x, axis=0),
+        lambda: training.clip_grad_norm([x], 1.0),
     ):
         with pytest.raises(TypeError, match=r"^bfloat16 on the GPU needs CuPy 14 or newer, found CuPy 13\.6\.0$"):
             call()
