@@ -102,6 +102,8 @@ VOCABULARY = """
 PAIRS = """
 typedef struct { C high, low; } pyleaky_pair;
 
+#define PYLEAKY_NOTHING pyleaky_pair_of((C)-0.0, 0) /* a sum of one element keeps the sign of a zero */
+
 __device__ inline pyleaky_pair pyleaky_pair_of(C high, C low)
 {
     pyleaky_pair pair;
@@ -542,7 +544,7 @@ def strips(body: Body, wide: bool, aligned: bool, term: str, stores: bool = True
         {_STRIP}
         {_spread(body, "first")}
         pyleaky_pair lane_sums[PYLEAKY_SPAN];
-        PYLEAKY_EACH lane_sums[lane] = pyleaky_pair_of(0, 0);
+        PYLEAKY_EACH lane_sums[lane] = PYLEAKY_NOTHING;
         for (ptrdiff_t start = first; start < end; start += step) {{
             {_load(body)}
             {"T lanes_result[PYLEAKY_SPAN];" if stores else ""}
@@ -590,7 +592,7 @@ def fewer_sums(wide: bool) -> Source:
         f"raw {kind} sums",
         f"""
         {_STRIP}
-        pyleaky_pair sum = pyleaky_pair_of(0, 0);
+        pyleaky_pair sum = PYLEAKY_NOTHING;
         for (ptrdiff_t start = first; start < end; start += step)
             sum = pyleaky_plus(sum, pyleaky_pair_of(given[2 * start], given[2 * start + 1]));
         sums[2 * i] = sum.high;
@@ -606,13 +608,14 @@ def last_sums(wide: bool) -> Source:
         f"raw {compute_name(wide)} given, int64 outer, int64 channels, int64 inner",
         "raw float64 total",
         """
-        pyleaky_pair sum = pyleaky_pair_of(0, 0);
+        pyleaky_pair sum = PYLEAKY_NOTHING;
         for (ptrdiff_t row = 0; row < outer; row++) {
             const ptrdiff_t start = (row * channels + i) * inner;
             for (ptrdiff_t k = start; k < start + inner; k++)
                 sum = pyleaky_plus(sum, pyleaky_pair_of(given[2 * k], given[2 * k + 1]));
         }
-        total[i] = sum.low - sum.low == 0 ? (double)sum.high + (double)sum.low : (double)sum.high""",
+        const bool has_rest = sum.low != 0 && sum.low - sum.low == 0;
+        total[i] = has_rest ? (double)sum.high + (double)sum.low : (double)sum.high""",
         preamble(wide),
     )
 

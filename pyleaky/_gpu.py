@@ -22,6 +22,9 @@ OPTIONS = _cuda.OPTIONS
 PACK = 16  # bytes that a thread moves at once
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
+# What `quick` asks of every call, without a look-up in a module.
+_ndarray, _current_device = cupy.ndarray, cupy.cuda.runtime.getDevice
+
 
 def _made(source: _cuda.Source) -> Any:
     return cupy.ElementwiseKernel(
@@ -138,10 +141,10 @@ def device_of(operands: list[tuple[str, Any]]) -> int:
     return device
 
 
-def _on(operands: list[tuple[str, Any]]) -> Any:
-    """The arrays' device as the current one, with its own current stream; CuPy would refuse or copy."""
+def on(operands: list[tuple[str, Any]]) -> Any:
+    """The arrays' device as the current one, with its own current stream; CuPy itself would refuse or copy."""
     device = device_of(operands)
-    if device in (-1, cupy.cuda.runtime.getDevice()):
+    if device in (-1, _current_device()):
         return contextlib.nullcontext()
     return cupy.cuda.Device(device)
 
@@ -156,7 +159,7 @@ def quick(name: str, values: Any, out: Any = None) -> Any:
     None where something is not so, or needs a rule of dtypes: then `call` knows what to do.
     """
     x = values[0]
-    if type(x) is not cupy.ndarray:
+    if type(x) is not _ndarray:
         return None
     dtype, shape, flags = x.dtype, x.shape, x.flags
     order = "C" if flags.c_contiguous else "F" if flags.f_contiguous else None
@@ -168,7 +171,7 @@ def quick(name: str, values: Any, out: Any = None) -> Any:
     pointers = pointer
     number = None
     for value in values[1:] if out is None else (*values[1:], out):
-        if type(value) is cupy.ndarray:
+        if type(value) is _ndarray:
             if value.dtype != dtype or value.shape != shape:
                 return None
             flags = value.flags
@@ -182,7 +185,7 @@ def quick(name: str, values: Any, out: Any = None) -> Any:
             number = value
         else:
             return None
-    if pointers % PACK or cupy.cuda.runtime.getDevice() != device:
+    if pointers % PACK or _current_device() != device:
         return None
     found = _QUICK.get((name, dtype.char, number is None)) or _quick_kernel(name, dtype, number is None)
     if found is None:
@@ -190,7 +193,7 @@ def quick(name: str, values: Any, out: Any = None) -> Any:
     run, lanes = found
     threads = -(-size // lanes)
     if out is None:
-        result = cupy.ndarray(shape, dtype, order=order)
+        result = _ndarray(shape, dtype, order=order)
     elif all(_is_same_or_apart(value, out) for value in values if value is not number):
         result = out
     else:
@@ -239,7 +242,7 @@ def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype
     row = _core.ROWS[name]
     if out is not None and not isinstance(out, cupy.ndarray):
         raise TypeError("return arrays must be of ArrayType")
-    with _on([*zip(row.inputs, values, strict=True), ("out", out), ("where", where)]):
+    with on([*zip(row.inputs, values, strict=True), ("out", out), ("where", where)]):
         return _call(row, values, out, where if isinstance(where, cupy.ndarray) else bool(where), dtype)
 
 
@@ -306,7 +309,7 @@ def _run(row: Any, values: list[Any], numbers: bool, result: Any) -> None:
     if result.size and result.ndim and all(_is_twin(value, result) for value in arrays):
         lanes = PACK // result.dtype.itemsize
         threads = -(-result.size // lanes)
-        parameter = values[-1] if row.parameters else None
+        parameter: Any = values[-1]
         groups = None
         if not row.parameters or _is_twin(parameter, result):
             vector_kernel(row.name, wide, None)(*values, result.size, result, size=threads)
@@ -373,7 +376,13 @@ def _walk(layout: tuple[int, int, int], span: int, steps: int, by_row: bool) -> 
 
 
 def _sum_strips(
-    run: Any, arguments: list[Any], layout: tuple[int, int, int], like: Any, aligned: bool, result: Any = None
+    run: Any,
+    arguments: list[Any],
+    layout: tuple[int, int, int],
+    like: Any,
+    aligned: bool,
+    result: Any = None,
+    wide: bool | None = None,
 ) -> Any:
     """
     Run a kernel of strips over arrays of [outer, channels, inner] elements; the sum per channel in float64.
@@ -381,7 +390,7 @@ def _sum_strips(
     `run` makes the kernel for arrays that are taken in packs or not.  Its arguments come first, `result` last.
     """
     outer, channels, inner = layout
-    wide = like.dtype.itemsize == 8
+    wide = like.dtype.itemsize == 8 if wide is None else wide
     lanes = PACK // like.dtype.itemsize
     by_row = outer > 1 and inner < 16 * lanes
     # A last pack that is not full must be the array's last.
@@ -423,7 +432,7 @@ def prelu_backward(grad: Any, x: Any, laid: Any, laid_shape: tuple[int, ...]) ->
     One pass over arrays in C or Fortran order whose weights lie along neighbouring axes, else one for each.  A product
     beyond the range of float32 is infinite where grad and x are float32.
     """
-    with _on([("grad", grad), ("x", x), ("weight", laid)]):
+    with on([("grad", grad), ("x", x), ("weight", laid)]):
         if not isinstance(laid, float):
             laid_shape = tuple(laid_shape)
         found = _prelu_in_one_pass(grad, x, laid, laid_shape)
@@ -452,9 +461,7 @@ def _prelu_in_one_pass(grad: Any, x: Any, laid: Any, laid_shape: tuple[int, ...]
         found = _prelu_in_one_pass(grad.T, x.T, turned, turned.shape if laid_shape else ())
         return found and (found[0].T, found[1].reshape(turned.shape).T.reshape(laid_shape) if laid_shape else found[1])
     layout = _channels(x.shape, laid_shape)
-    if layout is None or not x.ndim or (layout[1] == x.size > 1):
-        return None
-    if not all(value.flags.c_contiguous for value in arrays):
+    if layout is None or not x.ndim or not all(value.flags.c_contiguous for value in arrays):
         return None
     number = isinstance(laid, float)
     run = functools.partial(prelu_backward_kernel, wide, parameter="number" if number else "channel")
@@ -471,9 +478,6 @@ def sum_weight_grad(grad: Any, x: Any, axes: tuple[int, ...]) -> Any:
     shape = np.shape(x)
     kept = [axis for axis in range(len(shape)) if axis not in axes]
     kept_shape = [shape[axis] for axis in kept]
-    if not axes:
-        same = _dtype(grad) == _dtype(x)
-        return call("prelu_weight_grad", [grad, x], dtype=None if same else np.float64).astype(np.float64, copy=False)
     if 0 in shape:
         return cupy.zeros(kept_shape, np.float64)
     given = [
@@ -492,7 +496,7 @@ def sum_weight_grad(grad: Any, x: Any, axes: tuple[int, ...]) -> Any:
 def bias_act(settings: Any, x: Any, bias: Any, layout: Any, dtype: Any, return_mask: bool, out: Any) -> Any:
     _check_has(dtype)
     _check_out(out, x, dtype)
-    with _on([("x", x), ("bias", bias), ("out", out)]):
+    with on([("x", x), ("bias", bias), ("out", out)]):
         operands = [_contiguous(value, dtype) for value in (x, bias) if value is not None]
         biased = bias is not None
         result = _target(out, operands[0], operands)
@@ -513,13 +517,13 @@ def bias_act_backward(settings: Any, given: Any, bias: Any, mask: Any, layout: A
     like = given["grad"]
     _check_has(dtype)
     _check_out(out, like, dtype)
-    with _on([*given.items(), ("bias", bias), ("mask", mask), ("out", out)]):
+    with on([*given.items(), ("bias", bias), ("mask", mask), ("out", out)]):
         source = next((name for name in ("gg", "x", "output") if name in given), "")
         operands = [_contiguous(value, dtype) for value in given.values()]
         arrays = len(operands)
         biased = bias is not None and source in ("x", "gg")
-        operands += [_contiguous(bias, dtype)] * biased
-        operands += [mask] * (mask is not None)
+        operands += [_contiguous(bias, dtype)] if biased else []
+        operands += [] if mask is None else [mask]
         result = _target(out, operands[0], operands)
         if not like.size:
             return _deliver(result, out, like), cupy.zeros(layout[1], np.float64)
@@ -556,7 +560,7 @@ def with_mask(name: str, x: Any, slope: float | None, out: Any, dtype: Any) -> A
     """relu or leaky_relu and the packed mask, in C order."""
     dtype = _compute(dtype or x.dtype)
     _check_out(out, x, dtype)
-    with _on([("x", x), ("out", out)]):
+    with on([("x", x), ("out", out)]):
         given = _contiguous(x, dtype)
         result = _target(out, given, [given])
         mask = cupy.empty((given.size + 7) // 8, np.uint8)
@@ -570,7 +574,7 @@ def with_mask(name: str, x: Any, slope: float | None, out: Any, dtype: Any) -> A
 def from_mask(name: str, grad: Any, mask: Any, slope: float | None, out: Any) -> Any:
     dtype = _compute(grad.dtype)
     _check_out(out, grad, dtype)
-    with _on([("grad", grad), ("mask", mask), ("out", out)]):
+    with on([("grad", grad), ("mask", mask), ("out", out)]):
         given = _contiguous(grad, dtype)
         result = _target(out, given, [given, mask])
         if result.size:
@@ -592,7 +596,7 @@ def random(
     dtype = np.result_type(*known) if known[0] != known[-1] else known[0]
     _check_out(out, values[0], dtype)
     arguments = ("grad", "x") if len(values) > 1 else ("x",)
-    with _on([*zip(arguments, values, strict=True), ("out", out)]):
+    with on([*zip(arguments, values, strict=True), ("out", out)]):
         given = [_contiguous(value, dtype) for value in values]
         result = _target(out, given[0], given)
         if not result.size:
@@ -643,7 +647,7 @@ def norm(array: Any, p: float) -> Any:
     if array.size == 0:
         return cupy.zeros((), np.float64)
     _check_has(array.dtype)
-    with _on([("array", array)]):
+    with on([("array", array)]):
         if p == np.inf:
             return cupy.abs(array).max().astype(np.float64)
         wide = array.dtype == np.float64
@@ -656,15 +660,17 @@ def norm(array: Any, p: float) -> Any:
             scale = cupy.exp2(cupy.clip(-exponent, -limit, limit))
         given = array if array.flags.f_contiguous else cupy.ascontiguousarray(array)
         given = given.reshape(1) if not given.ndim else given
-        arguments = [given, scale.astype(_compute_type(wide)), given.size, _rounded(p, given.dtype)]
+        # A power has no rest to be kept, so that of a float32 is taken in float64.
+        wide = wide or p not in (1, 2)
+        arguments = [given, scale.astype(_compute_type(wide)), given.size, p]
         run = functools.partial(norm_kernel, wide, p=float(p))
-        total = _sum_strips(run, arguments, (1, 1, given.size), given, _in_packs(given)).reshape(())
+        total = _sum_strips(run, arguments, (1, 1, given.size), given, _in_packs(given), wide=wide).reshape(())
         return (total if p == 1 else cupy.sqrt(total) if p == 2 else total ** (1 / p)) / scale
 
 
 def clip_by_norm(array: Any, total: Any, bound: float) -> None:
     """array times bound / total, a 0-d array on its device, unless that is within the bound."""
-    with _on([("array", array), ("norm", total)]):
+    with on([("array", array), ("norm", total)]):
         factor = cupy.where(total <= bound, 1.0, bound / total)
         clip_kernel(array.dtype == np.float64)(factor.astype(_compute_type(array.dtype == np.float64)), array)
 
@@ -762,4 +768,5 @@ def _is_safe(value: Any, out: Any) -> bool:
 
 def _is_same_or_apart(value: Any, out: Any) -> bool:
     """The same of two arrays in one order without gaps."""
-    return value.data.ptr == out.data.ptr or abs(value.data.ptr - out.data.ptr) >= out.nbytes
+    distance: int = abs(value.data.ptr - out.data.ptr)
+    return distance == 0 or distance >= out.nbytes

@@ -104,7 +104,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return getattr(sys.modules[__name__], function.__name__)(*arguments, **options)
 
     def __getitem__(self, index):
-        return _wrap(self._host[_index(index)])
+        return _view_of(self, self._host[_index(index)])
 
     def __setitem__(self, index, value):
         self._host[_index(index)] = _unwrap(value)
@@ -133,6 +133,14 @@ def _made(host):
     return ndarray.__new__(ndarray)._set(host)
 
 
+def _view_of(array, host):
+    """The same for what may be a view of an array, which then stays on its device."""
+    result = _wrap(host)
+    if isinstance(host, np.ndarray) and np.may_share_memory(host, array._host):
+        result.device = array.device
+    return result
+
+
 def _unwrap(value):
     if isinstance(value, (tuple, list)):
         return type(value)(map(_unwrap, value))
@@ -152,7 +160,9 @@ def _wrapped(function):
         with np.errstate(all="ignore"):
             result = function(*_unwrap(arguments), **{name: _unwrap(value) for name, value in options.items()})
         # astype(copy=False) may give the array itself.
-        return arguments[0] if arguments and result is getattr(arguments[0], "_host", ...) else _wrap(result)
+        if arguments and result is getattr(arguments[0], "_host", ...):
+            return arguments[0]
+        return _view_of(arguments[0], result) if arguments and isinstance(arguments[0], ndarray) else _wrap(result)
 
     return call
 
