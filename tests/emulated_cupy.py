@@ -57,8 +57,19 @@ cuda = SimpleNamespace(
     Event=Event,
     get_elapsed_time=lambda start, stop: 1.0,
     memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-    runtime=SimpleNamespace(getDevice=lambda: Device.current),
+    runtime=SimpleNamespace(
+        getDevice=lambda: Device.current,
+        getDeviceCount=lambda: 2,
+        getDeviceProperties=lambda device: {"name": b"emulation", "major": 0, "minor": 0, "totalGlobalMem": 0},
+        driverGetVersion=lambda: 0,
+        runtimeGetVersion=lambda: 0,
+    ),
 )
+random = SimpleNamespace(random=lambda shape, dtype: _wrap(np.random.default_rng(0).random(shape, dtype)))
+
+
+def from_dlpack(x):
+    return _wrap(np.from_dlpack(x))
 
 
 def get_default_memory_pool():
@@ -84,6 +95,12 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     @property
     def __cuda_array_interface__(self):
         return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.data.ptr, False), "version": 3}
+
+    def __dlpack__(self, **options):
+        return self._host.__dlpack__()
+
+    def __dlpack_device__(self):
+        return self._host.__dlpack_device__()
 
     def get(self):
         return np.array(self._host, order="C")
@@ -169,7 +186,22 @@ def _wrapped(function):
 
 for _name in ("dtype", "flags", "itemsize", "nbytes", "ndim", "shape", "size", "strides"):
     setattr(ndarray, _name, property(lambda self, name=_name: getattr(self._host, name)))
-for _name in ("argmax", "astype", "copy", "fill", "item", "max", "mean", "min", "ravel", "reshape", "sum", "transpose"):
+for _name in (
+    "all",
+    "argmax",
+    "astype",
+    "copy",
+    "fill",
+    "item",
+    "max",
+    "mean",
+    "min",
+    "ravel",
+    "reshape",
+    "sum",
+    "transpose",
+    "view",
+):
     setattr(ndarray, _name, _wrapped(getattr(np.ndarray, _name)))
 ndarray.T = property(ndarray.transpose)
 

@@ -4,10 +4,13 @@ Every test but those for NVRTC and the import takes the `cupy` fixture: a GPU wh
 What NumPy and CuPy share with the same expectation is in test_functions.py; here one back end is the other's judge.
 """
 
+import functools
 import importlib.util
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -958,6 +961,70 @@ else:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+# ---------------------------------------------------------------------------------------------- the benchmark
+
+
+@pytest.fixture
+def bench(emulated, monkeypatch):
+    """bench/gpu.py on the emulation."""
+    folder = Path(__file__).parents[1] / "bench"
+    monkeypatch.syspath_prepend(str(folder))
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    spec = importlib.util.spec_from_file_location("bench_gpu", folder / "gpu.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def refused(message):
+    assert "not implemented for" in message  # PyTorch for half types on a CPU
+
+
+@every_dtype
+def test_the_contenders_of_the_benchmark_agree(bench, emulated, dtype):
+    rng = np.random.default_rng(0)
+    x, grad, gg = (emulated.asarray(rng.standard_normal(4096).astype(dtype)) for _ in range(3))
+    weight = emulated.asarray(np.linspace(0, 0.5, bench.CHANNELS).astype(dtype))
+    peers = set()
+    for (function, direction), job in bench.JOBS.items():
+        for mode in ("fresh", "out"):
+            group = list(bench.contenders(job, mode, x.size, x.itemsize))
+            names = bench.namespace(function, x, grad, gg, weight)
+            group = list(bench.usable(group, names, refused))
+            peers |= {contender.peer for contender in group}
+            if group:
+                bench.check(group, names, functools.partial(bench.agree, job, names), (function, direction, mode))
+    assert peers == {"pyleaky", "CuPy", "PyTorch", "copy"}
+
+
+def test_the_benchmark_knows_a_wrong_contender(bench, emulated):
+    rng = np.random.default_rng(0)
+    x, grad, gg = (emulated.asarray(rng.standard_normal(4096).astype(np.float32)) for _ in range(3))
+    weight = emulated.asarray(np.linspace(0, 0.5, bench.CHANNELS).astype(np.float32))
+    for (function, _), job in bench.JOBS.items():
+        names = bench.namespace(function, x, grad, gg, weight)
+        ours, theirs = eval(job.pyleaky, names), eval(job.cupy, names)
+        assert bench.agree(job, names, ours, theirs)
+        for wrong in (1.001, -1):
+            spoilt = (wrong * theirs[0], *theirs[1:]) if isinstance(theirs, tuple) else wrong * theirs
+            if function != "rrelu" or wrong < 0:
+                assert not bench.agree(job, names, ours, spoilt)
+
+
+def test_the_benchmark_writes_its_results(bench, monkeypatch, tmp_path, capsys):
+    settings = ["--quick", "--max-size", "1K", "--rounds", "2", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *settings, "--dtype", "float16", "float32"])
+    assert bench.main() == 0
+    for dtype in ("float16", "float32"):
+        content = json.loads((tmp_path / f"gpu-{dtype}.json").read_text())
+        jobs = {(job["function"], job["direction"]) for job in content["jobs"]}
+        assert jobs == {*bench.JOBS, ("leaky_relu", "host")}
+        assert (tmp_path / f"gpu-{dtype}.png").stat().st_size > 10_000
+        for function, direction in bench.JOBS:
+            assert f"## {function}, {direction}, fresh" in (tmp_path / f"gpu-{dtype}.md").read_text()
+    assert "bare ElementwiseKernel" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------------------------------------- errors
