@@ -356,6 +356,7 @@ def _channels(shape: tuple[int, ...], laid_shape: tuple[int, ...]) -> tuple[int,
 # ---- sums: strips of threads, then strips of their sums, along a tree that depends on the shape alone
 
 FEWEST_THREADS = 2**17  # that keep a large device busy
+TOGETHER = 32  # threads that read side by side
 FEWEST_STEPS, LONGEST_STRIP = 4, 64  # of a strip, whose sum then costs little beside its elements
 FEW_SUMS = 128  # of a channel, which one thread adds up
 
@@ -396,7 +397,8 @@ def _sum_strips(
     # A last pack that is not full must be the array's last.
     aligned = aligned and ((channels * inner) % lanes == 0 if by_row else inner % lanes == 0 or outer * channels == 1)
     span = lanes if aligned else 1
-    steps = min(max(like.size // (span * FEWEST_THREADS), FEWEST_STEPS), LONGEST_STRIP)
+    longest = LONGEST_STRIP if by_row else min(max(inner // (span * TOGETHER), FEWEST_STEPS), LONGEST_STRIP)
+    steps = min(max(like.size // (span * FEWEST_THREADS), FEWEST_STEPS), longest)
     walk, threads, sums_layout = _walk(layout, span, steps, by_row)
     folds = not by_row or inner % span == 0
     if by_row and folds:
