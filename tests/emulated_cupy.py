@@ -22,21 +22,85 @@ C_NAMES = {"float32": "float", "float64": "double", "bool": "bool"}  # integers 
 HALVES = ("float16", "bfloat16")
 
 
-class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
-    """A NumPy array that only its `get` gives out."""
+class Device:
+    """A device by its number; as a context, the current one."""
 
-    def __init__(self, host):
+    current = 0
+
+    def __init__(self, device=None):
+        self.id = Device.current if device is None else device
+
+    def __enter__(self):
+        self._before, Device.current = Device.current, self.id
+        return self
+
+    def __exit__(self, *exception):
+        Device.current = self._before
+
+
+class OutOfMemoryError(MemoryError):
+    """Never raised."""
+
+
+class Event:
+    """Times nothing."""
+
+    def record(self):
+        pass
+
+    def synchronize(self):
+        pass
+
+
+cuda = SimpleNamespace(
+    Device=Device,
+    Event=Event,
+    get_elapsed_time=lambda start, stop: 1.0,
+    memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+    runtime=SimpleNamespace(
+        getDevice=lambda: Device.current,
+        getDeviceCount=lambda: 2,
+        getDeviceProperties=lambda device: {"name": b"emulation", "major": 0, "minor": 0, "totalGlobalMem": 0},
+        driverGetVersion=lambda: 0,
+        runtimeGetVersion=lambda: 0,
+    ),
+)
+random = SimpleNamespace(random=lambda shape, dtype: _wrap(np.random.default_rng(0).random(shape, dtype)))
+
+
+def from_dlpack(x):
+    return _wrap(np.from_dlpack(x))
+
+
+def get_default_memory_pool():
+    return SimpleNamespace(free_all_blocks=lambda: None)
+
+
+class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
+    """A NumPy array that only its `get` gives out, on the device that was current when it was made."""
+
+    def __init__(self, shape, dtype=float, order="C"):
+        self._set(np.empty(shape, dtype, order))
+
+    def _set(self, host):
         if host.dtype.kind not in "biufc" and host.dtype.name not in HALVES:
             raise ValueError(f"Unsupported dtype {host.dtype}")
-        self._host = host
+        self._host, self.device = host, Device()
+        return self
 
     @property
     def data(self):
-        return SimpleNamespace(ptr=self._host.ctypes.data)
+        return SimpleNamespace(ptr=self._host.ctypes.data, device_id=self.device.id)
 
     @property
     def __cuda_array_interface__(self):
         return {"shape": self.shape, "typestr": self.dtype.str, "data": (self.data.ptr, False), "version": 3}
+
+    def __dlpack__(self, **options):
+        return self._host.__dlpack__()
+
+    def __dlpack_device__(self):
+        return self._host.__dlpack_device__()
 
     def get(self):
         return np.array(self._host, order="C")
@@ -57,7 +121,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return getattr(sys.modules[__name__], function.__name__)(*arguments, **options)
 
     def __getitem__(self, index):
-        return _wrap(self._host[_index(index)])
+        return _view_of(self, self._host[_index(index)])
 
     def __setitem__(self, index, value):
         self._host[_index(index)] = _unwrap(value)
@@ -79,7 +143,19 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 def _wrap(value):
-    return ndarray(np.asarray(value)) if isinstance(value, (np.ndarray, np.generic)) else value
+    return _made(np.asarray(value)) if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def _made(host):
+    return ndarray.__new__(ndarray)._set(host)
+
+
+def _view_of(array, host):
+    """The same for what may be a view of an array, which then stays on its device."""
+    result = _wrap(host)
+    if isinstance(host, np.ndarray) and np.may_share_memory(host, array._host):
+        result.device = array.device
+    return result
 
 
 def _unwrap(value):
@@ -101,14 +177,31 @@ def _wrapped(function):
         with np.errstate(all="ignore"):
             result = function(*_unwrap(arguments), **{name: _unwrap(value) for name, value in options.items()})
         # astype(copy=False) may give the array itself.
-        return arguments[0] if arguments and result is getattr(arguments[0], "_host", ...) else _wrap(result)
+        if arguments and result is getattr(arguments[0], "_host", ...):
+            return arguments[0]
+        return _view_of(arguments[0], result) if arguments and isinstance(arguments[0], ndarray) else _wrap(result)
 
     return call
 
 
 for _name in ("dtype", "flags", "itemsize", "nbytes", "ndim", "shape", "size", "strides"):
     setattr(ndarray, _name, property(lambda self, name=_name: getattr(self._host, name)))
-for _name in ("argmax", "astype", "copy", "fill", "item", "max", "mean", "min", "ravel", "reshape", "sum", "transpose"):
+for _name in (
+    "all",
+    "argmax",
+    "astype",
+    "copy",
+    "fill",
+    "item",
+    "max",
+    "mean",
+    "min",
+    "ravel",
+    "reshape",
+    "sum",
+    "transpose",
+    "view",
+):
     setattr(ndarray, _name, _wrapped(getattr(np.ndarray, _name)))
 ndarray.T = property(ndarray.transpose)
 
@@ -119,7 +212,7 @@ def __getattr__(name):
 
 
 def asarray(a, dtype=None):
-    return a.astype(dtype or a.dtype, copy=False) if isinstance(a, ndarray) else ndarray(np.array(a, dtype, order="K"))
+    return a.astype(dtype or a.dtype, copy=False) if isinstance(a, ndarray) else _made(np.array(a, dtype, order="K"))
 
 
 def asnumpy(a):
@@ -148,12 +241,15 @@ SOURCE = """\
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #define __device__ static
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #ifdef __cplusplus
 /* A half type by its definition: bits of the significand, exponents of the least subnormal and of the least normal. */
 template <int precision, int subnormal, int normal = subnormal + precision - 1>
 struct half {{
     uint16_t bits;
+    half() = default;
     half(float value)
     {{
         const uint16_t one = 1 << (precision - 1), infinity = 0x7fff / one * one;
@@ -225,10 +321,13 @@ class _Kernel:
         self.raw = [param[0] == "raw" for param in (*self.inputs, *self.outputs)]
         self.inputs, self.outputs = ([tuple(p[-2:]) for p in params] for params in (self.inputs, self.outputs))
         self.operation, self.name, self.preamble = operation, name, preamble
-        self.flags = tuple(FLAGS[option] for option in options)
+        # Kernels read arrays in packs, which only CUDA's compiler allows by itself.
+        self.flags = ("-fno-strict-aliasing", *(FLAGS[option] for option in options))
 
     def _resolve(self, args):
         """The broadcast shape and the dtype of every parameter type: arrays decide, numbers adapt."""
+        for arg in args:
+            assert not isinstance(arg, ndarray) or arg.device.id == Device.current, "CuPy would copy or refuse"
         arrays = [arg for arg in args if isinstance(arg, ndarray)]
         for arg in args:
             if not isinstance(arg, (ndarray, bool, int, float, np.generic)):
@@ -269,7 +368,7 @@ class _Kernel:
             for (kind, _), arg in zip(params, (*args, *outs), strict=True)
         ]
         for host, raw in zip(hosts, self.raw, strict=True):
-            assert not raw or host.flags.c_contiguous, "the emulation has pointers for raw arrays"
+            assert not raw or host.flags.forc, "the emulation has pointers for raw arrays"
         steps = [
             step
             for host, raw in zip(hosts, self.raw, strict=True)
@@ -299,7 +398,7 @@ class ElementwiseKernel(_Kernel):
         elif size is not None:
             raise ValueError("Specified 'size' can be used only if all of the ndarray are 'raw'.")
         args, outs = args[: len(self.inputs)], args[len(self.inputs) :]
-        outs = outs or [ndarray(np.empty(shape, dtypes[kind])) for kind, _ in self.outputs]
+        outs = outs or [ndarray(shape, dtypes[kind]) for kind, _ in self.outputs]
         for out, raw in zip(outs, self.raw[len(self.inputs) :], strict=True):
             if not isinstance(out, ndarray):
                 raise TypeError("Output arguments type must be cupy.ndarray")
@@ -326,6 +425,6 @@ class ReductionKernel(_Kernel):
         shape, dtypes = self._resolve(args)
         axes = np.lib.array_utils.normalize_axis_tuple(range(len(shape)) if axis is None else axis, len(shape))
         kept = [1 if k in axes else n for k, n in enumerate(shape)]
-        out = ndarray(np.full(kept, self.identity, dtypes[self.outputs[0][0]]))
+        out = _made(np.full(kept, self.identity, dtypes[self.outputs[0][0]]))
         self._run(args, [out], shape, dtypes)
         return out.reshape([n for k, n in enumerate(shape) if k not in axes])

@@ -4,18 +4,22 @@ Every test but those for NVRTC and the import takes the `cupy` fixture: a GPU wh
 What NumPy and CuPy share with the same expectation is in test_functions.py; here one back end is the other's judge.
 """
 
+import functools
 import importlib.util
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import reference
 from arrays import DTYPES, HALVES, any_bits, assert_same_bits, bfloat16, compute_type, finfo, specials, ulps_apart
 from conftest import to_numpy
 
 import pyleaky
-from pyleaky import _core
+from pyleaky import _core, training
 
 ROWS = list(_core.ROWS.values())
 FUNCTIONS = {
@@ -29,8 +33,8 @@ FUNCTIONS = {
     ),
 }
 
-# An exponential comes from CUDA's own library, within a few units of the last place; other rows have the CPU's bits.
-EXPONENTIAL = [row for row in ROWS if re.search(r"\b[vw]_exp", row.formula)]
+# An exponential, and a product with a constant of more digits, is within a few units of the last place.
+EXPONENTIAL = [row for row in ROWS if re.search(r"\b(v_exp|w_)", row.formula)]
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 every_exact_row = pytest.mark.parametrize(
     "row", [row for row in ROWS if row not in EXPONENTIAL], ids=lambda row: row.name
@@ -99,6 +103,51 @@ def test_exponential_kernels_are_near_the_cpu(cupy, row, dtype):
     result = to_numpy(_gpu.call(row.name, [cupy.asarray(value) for value in values]))
     # A float32 that is off by some places rounds to the same number of a half type or to a neighbour.
     assert ulps_apart(result, getattr(_core, row.name)(*values)).max() <= (1 if dtype in HALVES else 4)
+
+
+def spread_out(rng, name, dtype, n):
+    """Numbers for the operand of this name, of every size that it may have."""
+    info = np.finfo(dtype)
+    everywhere = np.exp(rng.uniform(0.98 * np.log(info.tiny), 0.98 * np.log(info.max), n))
+    least = float(info.tiny) * rng.uniform(1, 80, n)  # x and alpha so small that their quotient's rest would be lost
+    draw = {
+        "x": [-np.abs(rng.normal(0, 3, n)), -np.exp(rng.uniform(-20, 5, n)), -everywhere, -least],
+        "alpha": [rng.uniform(0.5, 2, n), np.exp(rng.normal(0, 5, n)), -everywhere, least / 40],
+        "output": [rng.uniform(-1.7, 1, n)] * 4,
+    }
+    others = [rng.normal(0, 1, n), rng.normal(0, 1, n), everywhere, rng.normal(0, 1, n)]
+    return np.concatenate(draw.get(name, others)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("row", [row for row in EXPONENTIAL if "double" not in row.name], ids=lambda row: row.name)
+def test_exponentials_are_accurate(cupy, row, dtype):
+    # A double backward row rounds gg * grad first, which may overflow; the CPU does the same.
+    from pyleaky import _gpu
+
+    rng = np.random.default_rng(0)
+    values = [spread_out(rng, name, dtype, 50_000) for name in row.inputs]
+    result = to_numpy(_gpu.call(row.name, [cupy.asarray(value) for value in values]))
+    with np.errstate(all="ignore"):
+        exact = getattr(reference, row.name)(*values)
+    assert reference.ulps(result, exact).max() <= (2 if "backward" not in row.name else 4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@every_exponential_row
+def test_exponentials_of_special_values(cupy, row, dtype):
+    from pyleaky import _gpu
+
+    # The CPU's float64 keeps its promises for an alpha of 2^-100 to 2^100, and an infinite one is asked of neither.
+    alphas = np.array([0, 2.0**-100, 0.1, 1, 1.5, 2.0**100, np.nan])
+    alphas = np.concatenate([alphas, -alphas]).astype(dtype)
+    grid = np.meshgrid(*(alphas if name == "alpha" else specials(dtype) for name in row.inputs))
+    values = [axis.ravel() for axis in grid]
+    result = to_numpy(_gpu.call(row.name, [cupy.asarray(value) for value in values]))
+    with np.errstate(all="ignore"):
+        expected = getattr(_core, row.name)(*values)
+    # Both divide what may be subnormal.
+    assert ulps_apart(result, expected).max() <= (8 if row.name == "celu_double_backward" else 4)
 
 
 @every_row
@@ -182,13 +231,29 @@ def compile_cuda(source, options, arch):
     return ptx.decode()
 
 
-def check_ptx(ptx):
-    """No operation whose bits are not the CPU's: half types are converted, and nothing else."""
-    assert not re.findall(r"\bfma\.|\bmad\.\w+\.f|\.ftz|\.approx", ptx)
+def check_ptx(ptx, dtype, exact=True):
+    """
+    Nothing approximate, no float64 but for float64, half types only converted, addresses and counts of 64 bits.
+
+    exact: no fma either, so that each operation has the CPU's bits.
+    """
+    assert not re.findall(r"\.ftz|\.approx|\.local\b", ptx)
     assert set(re.findall(r"\b([a-z]+)\.[\w.]*f16", ptx)) <= {"cvt"}
+    if dtype is not np.float64:
+        assert ".f64" not in ptx
+    if exact:
+        assert not re.findall(r"\bfma\.|\bmad\.\w+\.f", ptx)
+    # The loop over i, as CUPY_FOR writes it.
+    assert re.search(r"\bsetp\.\w+\.[su]64\b", ptx)
 
 
-every_arch = pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
+def packs(ptx, kind):
+    """How many loads or stores of 16 bytes there are."""
+    return len(re.findall(rf"\b{kind}\.global(?:\.v4\.[a-z]+32|\.v2\.[a-z]+64)\b", ptx))
+
+
+OLDEST, NEWER = "sm_80", "sm_90"  # whose PTX differs little; what a kernel holds is asked of one
+every_arch = pytest.mark.parametrize("arch", [OLDEST, NEWER])
 
 
 @every_arch
@@ -199,38 +264,16 @@ def test_kernels_compile_with_nvrtc(real_gpu, row, dtype, arch):
     for number in [False, True][: 1 + row.parameters]:
         dtypes = [dtype] * len(row.inputs)
         if number:
-            dtypes[-1] = np.float64 if wide else np.float32
-        for ndim in (1, 3):
-            source = cuda_source(real_gpu.kernel(row.name, wide, number), dtypes, number, ndim)
-            ptx = compile_cuda(source, real_gpu.OPTIONS, arch)
-            if row not in EXPONENTIAL:
-                check_ptx(ptx)
-            assert f".entry pyleaky_{row.name}(" in ptx
-            if dtype in HALVES:
-                assert f"cvt.rn.{'bf16' if dtype is bfloat16 else 'f16'}.f32" in ptx
-            if "v_mul(" in row.formula:
-                assert re.search(rf"\bmul(\.rn)?\.f{64 if wide else 32}\b", ptx)
-
-
-@every_arch
-@pytest.mark.parametrize("letters", ["ff", "dd", "fd", "bf", "ee", "EE", "eE", "Ed"])
-def test_weight_gradient_compiles_with_nvrtc(real_gpu, letters, arch):
-    ptx = compile_cuda(cuda_source(real_gpu.weight_grad_sum(), from_letters(letters)), real_gpu.OPTIONS, arch)
-    check_ptx(ptx)
-    assert re.search(r"\bmul(\.rn)?\.f64\b", ptx)
-    assert re.search(r"\badd(\.rn)?\.f64\b", ptx)
-    assert not re.search(r"\b(mul|add)(\.rn)?\.f32\b|\batom\.|\bred\.", ptx)
-
-
-@every_arch
-@every_dtype
-@pytest.mark.parametrize("term", ["fabs(x)", "x * x", "pow(fabs(x), p)"])
-def test_norms_compile_with_nvrtc(real_gpu, term, dtype, arch):
-    source = cuda_source(real_gpu.norm_sum(term), [dtype, np.float64, np.float64])
-    ptx = compile_cuda(source, real_gpu.OPTIONS, arch)
-    assert re.search(r"\badd(\.rn)?\.f64\b", ptx)
-    if "pow" not in term:
-        check_ptx(ptx)
+            dtypes[-1] = compute_type(dtype)
+        ptx = compile_cuda(
+            cuda_source(real_gpu.kernel(row.name, wide, number), dtypes, number, 3), real_gpu.OPTIONS, arch
+        )
+        check_ptx(ptx, dtype, row not in EXPONENTIAL)
+        assert f".entry pyleaky_{row.name}(" in ptx
+        if dtype in HALVES:
+            assert f"cvt.rn.{'bf16' if dtype is bfloat16 else 'f16'}.f32" in ptx
+        if "v_mul(" in row.formula:
+            assert re.search(rf"\bmul(\.rn)?\.f{64 if wide else 32}\b", ptx)
 
 
 def raw_cuda_source(kernel, dtype):
@@ -240,8 +283,7 @@ def raw_cuda_source(kernel, dtype):
 
     array, indexer, scalar = 1, 2, 3
     params = (*kernel.in_params, *kernel.out_params)
-    letters = {"T": dtype, "U": compute_type(dtype)}
-    dtypes = [np.dtype(letters[param.ctype] if param.dtype is None else param.dtype) for param in params]
+    dtypes = [np.dtype(dtype if param.dtype is None else param.dtype) for param in params]
     _, _, types = _kernel._decide_params_type(
         kernel.in_params,
         kernel.out_params,
@@ -257,52 +299,106 @@ def raw_cuda_source(kernel, dtype):
     infos.append(_kernel._ArgInfo(indexer, _carray.Indexer, None, 1, True, True))
     text = kernel.operation, kernel.name, kernel.preamble
     source = _kernel._get_elementwise_kernel_code(tuple(infos), types, kernel.params, *text)
+    assert "CUPY_FOR(i, _ind.size())" in source  # whose i is a ptrdiff_t
     return "".join(f"#include <{header}>\n" for header in core._cupy_header_list) + source
 
 
+def compile_raw(real_gpu, kernel, dtype, exact=True):
+    # What counts lanes or holds bits has 32 bits; what counts elements has not.
+    assert set(re.findall(r"\b(?:int|short|long) (\w+)", kernel.operation)) <= {
+        "lane",
+        "block",
+        "side",
+        "sides",
+        "bits",
+    }
+    ptx = compile_cuda(raw_cuda_source(kernel, dtype), real_gpu.OPTIONS, OLDEST)
+    check_ptx(ptx, dtype, exact)
+    assert f".entry {kernel.name}(" in ptx
+    return ptx
+
+
+@every_dtype
+@every_row
+def test_arrays_without_gaps_move_in_packs(real_gpu, row, dtype):
+    for parameter in [None, "number", "channel"][: 1 + 2 * row.parameters]:
+        kernel = real_gpu.vector_kernel(row.name, dtype is np.float64, parameter)
+        ptx = compile_raw(real_gpu, kernel, dtype, row not in EXPONENTIAL)
+        assert packs(ptx, "ld") == len(row.inputs) - (parameter == "number")
+        assert packs(ptx, "st") == 1
+
+
 FUSED = [
-    ("mask_kernel", "relu"),
-    ("mask_kernel", "leaky_relu"),
-    ("from_mask_kernel", "relu_backward"),
-    ("from_mask_kernel", "leaky_relu_backward"),
-    ("random_kernel", "dropout"),
-    ("random_kernel", "rrelu"),
-    ("random_kernel", "rrelu_backward"),
+    ("mask_kernel", "relu", 1),
+    ("mask_kernel", "leaky_relu", 1),
+    ("from_mask_kernel", "relu_backward", 1),
+    ("from_mask_kernel", "leaky_relu_backward", 1),
+    ("random_kernel", "dropout", 1),
+    ("random_kernel", "rrelu", 1),
+    ("random_kernel", "rrelu_backward", 2),
 ]
 
 
-def compile_raw(real_gpu, kernel, dtype, arch):
-    ptx = compile_cuda(raw_cuda_source(kernel, dtype), real_gpu.OPTIONS, arch)
-    if not re.match("pyleaky_bias_s?elu", kernel.name):
-        check_ptx(ptx)
-    assert f".entry {kernel.name}(" in ptx
-
-
-@every_arch
 @every_dtype
-def test_clipping_compiles_with_nvrtc(real_gpu, dtype, arch):
-    ptx = compile_cuda(raw_cuda_source(real_gpu.clip_kernel(dtype is np.float64), dtype), real_gpu.OPTIONS, arch)
-    assert ".entry pyleaky_clip_by_norm(" in ptx
+@pytest.mark.parametrize(("maker", "name", "arrays"), FUSED)
+def test_fused_kernels_compile_with_nvrtc(real_gpu, maker, name, arrays, dtype):
+    wide = dtype is np.float64
+    ptx = compile_raw(real_gpu, getattr(real_gpu, maker)(name, wide, True), dtype)
+    # A byte of a mask and a block of random numbers are for more elements than one pack of the wider types has.
+    elements = {"mask_kernel": 8, "random_kernel": 4}.get(maker, 1)
+    each = max(1, elements * np.dtype(dtype).itemsize // 16)
+    assert packs(ptx, "ld") == arrays * each
+    assert packs(ptx, "st") == each
+    ptx = compile_raw(real_gpu, getattr(real_gpu, maker)(name, wide, False), dtype)
+    assert packs(ptx, "ld") == packs(ptx, "st") == 0
+    if maker == "random_kernel":
+        compile_raw(real_gpu, real_gpu.scattered_kernel(name, wide, 3), dtype)
 
 
-@every_arch
 @every_dtype
-@pytest.mark.parametrize(("maker", "name"), FUSED)
-def test_fused_kernels_compile_with_nvrtc(real_gpu, maker, name, dtype, arch):
-    compile_raw(real_gpu, getattr(real_gpu, maker)(name, dtype is np.float64), dtype, arch)
+def test_sums_compile_with_nvrtc(real_gpu, dtype):
+    wide = dtype is np.float64
+    for aligned in (False, True):
+        for parameter, arrays in [(None, 2), ("number", 2), ("channel", 3)]:
+            kernel = real_gpu.prelu_backward_kernel(wide, aligned, parameter)
+            ptx = compile_raw(real_gpu, kernel, dtype, exact=False)
+            assert packs(ptx, "ld") == (arrays if aligned else 0)
+            if dtype in HALVES:  # whose sums are not in packs
+                assert packs(ptx, "st") == (aligned and parameter is not None)
+        for p in (1.0, 2.0):
+            compile_raw(real_gpu, real_gpu.norm_kernel(wide, aligned, p), dtype, exact=False)
+        source = raw_cuda_source(real_gpu.norm_kernel(True, aligned, 3.5), dtype)
+        compile_cuda(source, real_gpu.OPTIONS, OLDEST)  # in float64, and pow has a stack
+    compile_raw(real_gpu, real_gpu.fewer_sums_kernel(wide), dtype)
+    ptx = compile_cuda(raw_cuda_source(real_gpu.last_sums_kernel(wide), dtype), real_gpu.OPTIONS, OLDEST)
+    assert not re.search(r"\batom\.|\bred\.", ptx)
+    if not wide:  # sums are converted once, and the two halves of each added
+        found = re.findall(r"\b([a-z]+)\.[\w.]*f64[\w.]*", ptx)
+        assert set(found) <= {"cvt", "add", "st", "selp", "mov"}
+        assert found.count("add") == 1
 
 
-@every_arch
+@every_dtype
+def test_clipping_compiles_with_nvrtc(real_gpu, dtype):
+    compile_raw(real_gpu, real_gpu.clip_kernel(dtype is np.float64), dtype)
+
+
 @every_dtype
 @pytest.mark.parametrize("activation", ["linear", "relu", "leaky_relu", "elu", "selu"])
-def test_bias_act_compiles_with_nvrtc(real_gpu, activation, dtype, arch):
-    wide = dtype is np.float64
-    kernels = [real_gpu.bias_act_kernel(activation, wide, True), real_gpu.bias_mask_kernel(wide)]
+def test_bias_act_compiles_with_nvrtc(real_gpu, activation, dtype):
+    wide, smooth = dtype is np.float64, activation in ("elu", "selu")
+    for masks in (False, True):
+        kernel = real_gpu.bias_act_kernel(activation, wide, True, True, masks)
+        ptx = compile_raw(real_gpu, kernel, dtype, not smooth)
+        each = np.dtype(dtype).itemsize // 2 if masks else 1
+        assert packs(ptx, "ld") == 2 * each
+        assert packs(ptx, "st") == each
     for source, masked in [("x", False), ("output", False), ("output", True), ("gg", False)]:
-        if source != "gg" or activation in ("elu", "selu"):
-            kernels.append(real_gpu.bias_gradient_kernel(activation, wide, source, True, masked, True))
-    for kernel in kernels:
-        compile_raw(real_gpu, kernel, dtype, arch)
+        if source != "gg" or smooth:
+            kernel = real_gpu.bias_gradient_kernel(activation, wide, True, source, True, masked, True, True)
+            ptx = compile_raw(real_gpu, kernel, dtype, not smooth)
+            assert packs(ptx, "ld") == {"x": 3, "output": 2, "gg": 4}[source]
+            assert packs(ptx, "st") >= 1
 
 
 def test_cupy_is_not_imported_before_its_array_arrives():
@@ -374,6 +470,8 @@ def test_overlapping_out(cupy, function):
         (slice(0, 100), slice(None, None, -1)),
         (slice(0, 50), slice(0, 100, 2)),
         (slice(79, 19, -1), slice(20, 80)),
+        (slice(0, 64), slice(32, 96)),
+        (slice(32, 96), slice(0, 64)),
     ]:
         for target in range(3):
 
@@ -453,13 +551,26 @@ def test_numbers(cupy, number, dtype):
 
 def test_bfloat16_needs_cupy_14(cupy, monkeypatch):
     x, integers = cupy.asarray(np.ones(3, bfloat16)), cupy.asarray(np.ones(3, np.int8))
+    from pyleaky import _gpu
+
     monkeypatch.setattr(cupy, "__version__", "13.6.0")
+    monkeypatch.setattr(_gpu, "_QUICK", {})
+    mask = cupy.ones(1, np.uint8)
     for call in (
         lambda: pyleaky.relu(x),
         lambda: pyleaky.leaky_relu(x, 0.1),
         lambda: pyleaky.leaky_relu(x, x),
         lambda: pyleaky.selu_backward(x, x),
         lambda: pyleaky.relu(integers, dtype=bfloat16),
+        lambda: pyleaky.relu(x, return_mask=True),
+        lambda: pyleaky.relu_backward(x, mask=mask),
+        lambda: pyleaky.prelu_backward(x, x, 0.1),
+        lambda: pyleaky.prelu_backward(x, x, x),
+        lambda: pyleaky.dropout(x, seed=1),
+        lambda: pyleaky.rrelu(x, seed=1),
+        lambda: pyleaky.bias_act(x, axis=0),
+        lambda: pyleaky.bias_act_backward(x, x, axis=0),
+        lambda: training.clip_grad_norm([x], 1.0),
     ):
         with pytest.raises(TypeError, match=r"^bfloat16 on the GPU needs CuPy 14 or newer, found CuPy 13\.6\.0$"):
             call()
@@ -547,6 +658,400 @@ def test_weight_gradient_is_the_same_every_time(cupy):
     first = to_numpy(pyleaky.prelu_backward(grad, x, weight, axis=1)[1])
     for _ in range(5):
         assert_same_bits(to_numpy(pyleaky.prelu_backward(grad, x, weight, axis=1)[1]), first)
+
+
+# Shape of x, axes of the weight: strips along a channel and down the rows, in packs or not, folded or not, one stage
+# of sums or more.
+STRIPS = {
+    "one weight": ((70_001,), ()),
+    "one weight, few": ((3,), ()),
+    "one weight, more axes": ((40, 50, 7), ()),
+    "channels last": ((3000, 8), (1,)),
+    "channels last, odd": ((3000, 5), (1,)),
+    "channels last, one row": ((1, 40), (1,)),
+    "channels first": ((6, 20_000), (0,)),
+    "channels first, odd": ((6, 20_001), (0,)),
+    "images": ((7, 6, 32, 32), (1,)),
+    "small images": ((300, 6, 4, 4), (1,)),
+    "small odd images": ((300, 6, 3, 3), (1,)),
+    "one image": ((1, 5, 64, 64), (1,)),
+    "two neighbouring axes": ((50, 4, 6, 10), (1, 2)),
+    "two axes apart": ((4, 50, 6), (0, 2)),
+    "three of four axes": ((3, 4, 5, 6), (0, 1, 3)),
+    "an axis of length 1": ((300, 1, 4), (1, 2)),
+}
+
+
+@pytest.mark.parametrize("letters", ["ff", "dd", "ee", "EE", "fd", "ef"])
+@pytest.mark.parametrize(("shape", "axes"), STRIPS.values(), ids=STRIPS)
+def test_sums_of_the_weight_gradient(cupy, shape, axes, letters):
+    from pyleaky import _gpu
+
+    rng = np.random.default_rng(0)
+    grad, x = (rng.normal(0, 3, shape).astype(dtype) for dtype in from_letters(letters))
+    terms = np.where(x > 0, 0, grad.astype(np.float64) * x.astype(np.float64))
+    summed = tuple(axis for axis in range(len(shape)) if axis not in axes)
+    laid_shape = tuple(length if axis in axes else 1 for axis, length in enumerate(shape))
+    laid = rng.normal(0, 1, laid_shape).astype(x.dtype)
+    expected = terms.sum(axis=summed, dtype=np.longdouble).reshape(laid_shape)
+    bound = 2.0**-44 * np.abs(terms).sum(axis=summed).reshape(laid_shape)
+    for turn in (lambda a: a, np.transpose):  # in C and in Fortran order
+        given = [turn(cupy.asarray(np.ascontiguousarray(turn(array)))) for array in (grad, x)]
+        weights = turn(cupy.asarray(np.ascontiguousarray(turn(laid))))
+        dx, total = _gpu.prelu_backward(*given, weights, laid_shape)
+        assert total.dtype == np.float64
+        assert np.all(np.abs(to_numpy(total).reshape(laid_shape) - expected) <= bound)
+        assert_same_bits(to_numpy(dx), pyleaky.leaky_relu_backward(grad, x, laid))
+        assert dx.strides == given[1].astype(dx.dtype).strides
+        again = _gpu.prelu_backward(*given, weights, laid_shape)[1]
+        assert_same_bits(to_numpy(again), to_numpy(total))
+    for number in (0.25, cupy.asarray(np.array(0.25, np.float32))):
+        dx, total = _gpu.prelu_backward(*map(cupy.asarray, (grad, x)), number, ())
+        assert_same_bits(to_numpy(dx), pyleaky.leaky_relu_backward(grad, x, 0.25))
+        assert total.shape == ()
+        np.testing.assert_allclose(to_numpy(total), terms.sum(), rtol=0, atol=2.0**-44 * np.abs(terms).sum())
+
+
+def test_sums_take_one_pass_where_they_can(cupy, monkeypatch):
+    from pyleaky import _gpu
+
+    def never(*arguments, **options):
+        raise AssertionError("another pass")
+
+    monkeypatch.setattr(_gpu, "call", never)
+    monkeypatch.setattr(_gpu, "sum_weight_grad", never)
+    for shape, axes in STRIPS.values():
+        if axes not in ((0, 2), (0, 1, 3)) and shape != (1, 40):
+            x = cupy.asarray(np.ones(shape, np.float32))
+            laid_shape = tuple(length if axis in axes else 1 for axis, length in enumerate(shape))
+            _gpu.prelu_backward(x, x, cupy.asarray(np.ones(laid_shape, np.float32)), laid_shape)
+            _gpu.prelu_backward(x, x, 0.5, ())
+            _gpu.prelu_backward(x.T, x.T, 0.5, ())
+
+
+def test_sums_keep_what_float32_would_round_off(cupy):
+    from pyleaky import _gpu
+
+    # 2^24 + 1 - 2^24, in products of float32 and in what is added up.
+    large, n = 2.0**12, 4096
+    grad, x = np.ones((n, 3), np.float32), -np.ones((n, 3), np.float32)
+    x[:2], grad[0], grad[1] = -large, large, -large
+    _, total = pyleaky.prelu_backward(*map(cupy.asarray, (grad, x, np.ones(3))))
+    np.testing.assert_array_equal(to_numpy(total), [2.0 - n] * 3)
+    inexact = np.full(n, 1 + 2.0**-12, np.float32)
+    total = _gpu.prelu_backward(cupy.asarray(inexact), cupy.asarray(-inexact), 0.5, ())[1]
+    assert float(total) == -n * (1 + 2.0**-12) ** 2
+
+
+def test_sums_that_overflow_are_infinite(cupy):
+    big = np.full((4, 8), 3e38, np.float32)
+    for sign in (1, -1):
+        x = cupy.asarray(np.full((4, 8), -3e38, np.float32))
+        total = pyleaky.prelu_backward(cupy.asarray(sign * big), x, cupy.asarray(np.ones(8, np.float32)))[1]
+        np.testing.assert_array_equal(to_numpy(total), np.full(8, -sign * np.inf, np.float32))
+    dbias = pyleaky.bias_act_backward(*map(cupy.asarray, (big, -big, big[0])), gain=1.0, negative_slope=1.0)[1]
+    np.testing.assert_array_equal(to_numpy(dbias), np.full(8, np.inf, np.float32))
+
+
+# ---------------------------------------------------------------------------------------------- large arrays, chunks
+
+
+def test_channels_of_elements_beyond_32_bits(cupy):
+    from pyleaky import _cuda
+
+    for inner, channels in [(1, 8), (1, 7), (3, 5), (2**31, 3), (5, 2**33 + 1)]:
+        kernel = cupy.ElementwiseKernel(
+            "raw T given, int64 origin, int64 channels, int64 inner",
+            "raw T result",
+            "pyleaky_spread(&given[0], origin + i, channels, inner, &result[0]); result[0] -= 0",
+            "pyleaky_channel_of_a_lane",
+            preamble=_cuda.preamble(False) + _cuda.PACKS.format(span="1", aligned="0"),
+            options=_cuda.OPTIONS,
+        )
+        for origin in (0, 6, 2**31 - 1, 2**32 + 2, 2**40 + 3):
+            channel = origin // inner % channels
+            if channel >= 16:
+                continue
+            given = cupy.asarray(np.arange(17, dtype=np.float32))
+            result = cupy.asarray(np.zeros(1, np.float32))
+            kernel(given, origin, channels, inner, result, size=1)
+            assert to_numpy(result)[0] == channel
+
+
+@every_dtype
+@pytest.mark.parametrize("name", ["dropout", "rrelu", "rrelu_backward"])
+def test_random_numbers_of_a_chunk(cupy, name, dtype):
+    from pyleaky import _fused, _gpu
+
+    rng = np.random.default_rng(0)
+    settings = (0.4, 0.0) if name == "dropout" else (0.1, 0.6)
+    shape = (3, 4, 5)
+    arrays = [rng.normal(0, 2, shape).astype(dtype) for _ in range(1 + (name == "rrelu_backward"))]
+    names = ("grad", "x") if len(arrays) > 1 else ("x",)
+    for strides in [None, (20, 5, 1), (100, 10, 1), (100, 5, 1), (1, 3, 12), (2**33, 2**20, 2), (7, 7, 7), (0, 1, 4)]:
+        for start in (0, 3, 8, 2**40 + 4, 2**63 + 2):
+            expected = _fused.run(name, [*zip(names, arrays, strict=True)], None, 5, start, *settings, strides)
+            found = _gpu.random(name, [cupy.asarray(a) for a in arrays], None, 5, start, *settings, strides)
+            assert_same_bits(to_numpy(found), expected)
+
+
+@every_dtype
+@pytest.mark.parametrize("places", [slice(0, 64), slice(1, 64), slice(0, 61), slice(5, 6)])
+def test_arrays_at_any_address(cupy, places, dtype):
+    x, grad, _ = operands(dtype, 64)
+    for call in (
+        lambda x, grad: pyleaky.leaky_relu(x[places], 0.1),
+        lambda x, grad: pyleaky.leaky_relu(x[places], 0.1, return_mask=True),
+        lambda x, grad: pyleaky.leaky_relu(x[places], 0.1, return_mask=True, out=grad[places]),
+        lambda x, grad: pyleaky.relu_backward(grad[places], x[places]),
+        lambda x, grad: pyleaky.dropout(x[places], seed=1, start=4),
+        lambda x, grad: pyleaky.dropout(x[places], seed=1, start=6, out=x[places]),
+        lambda x, grad: pyleaky.rrelu_backward(grad[places], x[places], seed=1),
+        lambda x, grad: pyleaky.bias_act(x[places], axis=0),
+        lambda x, grad: pyleaky.bias_act(x[places], axis=0, return_mask=True, out=x[places]),
+    ):
+        assert_same(cupy, call, x, grad)
+    for function in (pyleaky.leaky_relu, lambda x, slope: pyleaky.leaky_relu_backward(x, x, slope)):
+        assert_same(cupy, function, x[:60].reshape(3, 4, 5), grad[:4].reshape(4, 1))
+        assert_same(cupy, function, x.reshape(2, 32), grad[:32])
+        assert_same(cupy, function, x.reshape(32, 2), grad[4:6])
+
+
+# ---------------------------------------------------------------------------------------------- devices
+
+
+@pytest.fixture
+def emulated(monkeypatch):
+    """The emulation even where a GPU is, for what one device cannot show."""
+    import emulated_cupy
+
+    monkeypatch.setitem(sys.modules, "cupy", emulated_cupy)
+    monkeypatch.delitem(sys.modules, "pyleaky._gpu", raising=False)
+    monkeypatch.delattr(pyleaky, "_gpu", raising=False)
+    yield emulated_cupy
+    sys.modules.pop("pyleaky._gpu", None)
+    if hasattr(pyleaky, "_gpu"):
+        del pyleaky._gpu
+
+
+def every_call(cupy, dtype=np.float32):
+    """By name, each public function and way to call it on arrays, with all its arrays as keyword arguments."""
+    rng = np.random.default_rng(0)
+
+    def array(*shape, of=dtype):
+        return cupy.asarray(rng.normal(0, 2, shape).astype(of))
+
+    many = {name: array(6, 8) for name in ("x", "grad", "gg")}
+    x, grad, gg = ({name: many[name]} for name in ("x", "grad", "gg"))
+    weight, bias, mask = {"weight": array(8)}, {"bias": array(8)}, {"mask": cupy.asarray(np.ones(6, np.uint8))}
+    calls = {
+        "prelu": (pyleaky.prelu, x | weight),
+        "prelu, axes": (lambda **given: pyleaky.prelu(**given, axis=(0, 1)), x | {"weight": array(6, 8)}),
+        "prelu_backward": (pyleaky.prelu_backward, grad | x | weight),
+        "prelu_backward, number": (lambda **given: pyleaky.prelu_backward(**given, weight=0.1), grad | x),
+        "rrelu": (lambda **given: pyleaky.rrelu(**given, seed=1), x),
+        "rrelu_backward": (lambda **given: pyleaky.rrelu_backward(**given, seed=1), grad | x),
+        "dropout": (lambda **given: pyleaky.dropout(**given, seed=1), x),
+        "dropout_backward": (lambda **given: pyleaky.dropout_backward(**given, p=0.5, seed=1), grad),
+        "bias_act": (pyleaky.bias_act, x | bias),
+        "bias_act, mask": (lambda **given: pyleaky.bias_act(**given, return_mask=True), x | bias),
+        "bias_act_backward": (pyleaky.bias_act_backward, grad | x | bias),
+        "bias_act_backward, no bias": (pyleaky.bias_act_backward, grad | x),
+        "bias_act_backward, mask": (pyleaky.bias_act_backward, grad | bias | mask),
+        "bias_act_double_backward": (
+            lambda **given: pyleaky.bias_act_double_backward(**given, activation="elu"),
+            gg | grad | x | bias,
+        ),
+        "unpack_mask": (lambda mask: pyleaky.unpack_mask(mask, (6, 8)), mask),
+        "clip_grad_norm": (
+            lambda grad, x: training.clip_grad_norm([grad, x], 1.0, error_if_nonfinite=False),
+            grad | x,
+        ),
+        "clip_grad_value": (lambda grad, x: training.clip_grad_value([grad, x], 1.0), grad | x),
+        "l2_penalty": (lambda grad, x: training.l2_penalty([grad, x], 0.1), grad | x),
+        "add_l2_grad": (lambda grad, x: training.add_l2_grad([grad], [x], 0.1), grad | x),
+    }
+    for name in ("relu", "leaky_relu", "elu", "celu", "selu"):
+        function, backward = getattr(pyleaky, name), getattr(pyleaky, f"{name}_backward")
+        calls[name] = function, x
+        calls[f"{name}_backward"] = backward, grad | x
+        calls[f"{name}_backward, output"] = backward, grad | {"output": x["x"]}
+        calls[f"{name}, out"] = function, x | {"out": array(6, 8)}
+        calls[f"{name}, where"] = function, x | {"out": array(6, 8), "where": cupy.asarray(np.eye(6, 8) > 0)}
+        if name in ("relu", "leaky_relu"):
+            calls[f"{name}, mask"] = lambda function=function, **given: function(**given, return_mask=True), x
+            calls[f"{name}_backward, mask"] = backward, grad | mask
+        else:
+            calls[f"{name}_double_backward"] = getattr(pyleaky, f"{name}_double_backward"), gg | grad | x
+    return calls
+
+
+EVERY_CALL = sorted(every_call(np))
+
+
+def test_every_function_is_called():
+    functions = {
+        name
+        for name in dir(pyleaky)
+        if not name.startswith("_") and callable(getattr(pyleaky, name)) and hasattr(getattr(pyleaky, name), "__code__")
+    }
+    functions -= {"get_num_threads", "set_num_threads", "num_threads", "show_config"}
+    functions -= {"cache_info", "clear_cache", "set_cache_limit"}
+    assert functions
+    assert functions <= {name.split(",")[0] for name in EVERY_CALL}
+
+
+WAYS_OFF = ("get", "item", "tolist", "__float__", "__int__", "__bool__", "__index__", "__array__", "__len__")
+
+
+@pytest.mark.parametrize("name", EVERY_CALL)
+def test_nothing_waits_for_the_device(emulated, monkeypatch, name):
+    def off(*arguments):
+        raise AssertionError("a value leaves the device")
+
+    for dtype in (np.float32, np.float16):
+        call, arrays = every_call(emulated, dtype)[name]
+        with monkeypatch.context() as patch:
+            for way in WAYS_OFF:
+                patch.setattr(emulated.ndarray, way, off, raising=False)
+            patch.setattr(emulated, "asnumpy", off)
+            call(**arrays)
+
+
+# These compute something of their own around the kernels.
+CALLERS = ("prelu_backward", "bias_act_backward", "bias_act_double_backward", "unpack_mask", "clip_grad_norm",
+           "clip_grad_value", "l2_penalty")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY_CALL if name.split(",")[0] not in CALLERS])
+def test_arrays_of_another_device(emulated, name):
+    from pyleaky import _gpu
+
+    call, arrays = every_call(emulated)[name]
+    expected = call(**{argument: array.copy() for argument, array in arrays.items()})
+    with emulated.cuda.Device(1):
+        call, arrays = every_call(emulated)[name]
+    results = call(**arrays)
+    assert emulated.cuda.Device().id == 0
+    if not isinstance(expected, tuple):
+        expected, results = (expected,), (results,)
+    for result, wanted in zip(results, expected, strict=True):
+        if isinstance(result, emulated.ndarray):
+            assert result.device.id == 1
+            assert_same_bits(to_numpy(result), to_numpy(wanted))
+
+    # One array at a time on another device than the rest.
+    for moved in arrays if len(arrays) > 1 else ():
+        with emulated.cuda.Device(1):
+            _, there = every_call(emulated)[name]
+        call, given = every_call(emulated)[name]
+        given |= {moved: there[moved]}
+        before = {argument: to_numpy(array) for argument, array in given.items()}
+        with pytest.raises(ValueError, match=r"^\w+ is on device [01], \w+ on device [01]; move one"):
+            call(**given)
+        assert emulated.cuda.Device().id == 0
+        for argument, array in given.items():
+            assert_same_bits(to_numpy(array), before[argument])
+    assert _gpu.device_of([("x", 1.0)]) == -1
+
+
+def test_two_devices_are_named(emulated):
+    from pyleaky import _gpu
+
+    x = emulated.ones(3)
+    with emulated.cuda.Device(1):
+        weight = emulated.ones(3)
+    message = (
+        r"^x is on device 0, weight on device 1; move one of them with cupy.asarray inside "
+        r"`with cupy.cuda.Device\(...\)`$"
+    )
+    with pytest.raises(ValueError, match=message):
+        _gpu.device_of([("x", x), ("number", 2.0), ("weight", weight)])
+
+
+def test_numpy_works_where_cupy_finds_no_driver():
+    pytest.importorskip("cupy", "14", reason="CuPy 14, which writes the CUDA around each row, is not installed")
+    code = """
+import cupy
+import numpy as np
+import pyleaky
+x = np.linspace(-1, 1, 8)
+grad = np.ones(8)
+for result in (pyleaky.relu(x), pyleaky.elu_backward(grad, x), *pyleaky.prelu_backward(grad, x, 0.1),
+               pyleaky.dropout(x, seed=1), *pyleaky.bias_act_backward(grad, x, x, axis=0)):
+    assert type(result) in (np.ndarray, np.float64)
+try:
+    pyleaky.relu(cupy.ones(3))
+except Exception as error:
+    assert type(error).__module__.split(".")[0] in ("cupy", "cupy_backends"), repr(error)
+else:
+    assert cupy.cuda.runtime.getDeviceCount()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+# ---------------------------------------------------------------------------------------------- the benchmark
+
+
+@pytest.fixture
+def bench(torch, emulated, monkeypatch):
+    """bench/gpu.py on the emulation."""
+    folder = Path(__file__).parents[1] / "bench"
+    monkeypatch.syspath_prepend(str(folder))
+    spec = importlib.util.spec_from_file_location("bench_gpu", folder / "gpu.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def refused(message):
+    assert "not implemented for" in message  # PyTorch for half types on a CPU
+
+
+@every_dtype
+def test_the_contenders_of_the_benchmark_agree(bench, emulated, dtype):
+    rng = np.random.default_rng(0)
+    x, grad, gg = (emulated.asarray(rng.standard_normal(4096).astype(dtype)) for _ in range(3))
+    weight = emulated.asarray(np.linspace(0, 0.5, bench.CHANNELS).astype(dtype))
+    peers = set()
+    for (function, direction), job in bench.JOBS.items():
+        for mode in ("fresh", "out"):
+            group = list(bench.contenders(job, mode, x.size, x.itemsize))
+            names = bench.namespace(function, x, grad, gg, weight)
+            group = list(bench.usable(group, names, refused))
+            peers |= {contender.peer for contender in group}
+            if group:
+                bench.check(group, names, functools.partial(bench.agree, job, names), (function, direction, mode))
+    assert peers == {"pyleaky", "CuPy", "PyTorch", "copy"}
+
+
+def test_the_benchmark_knows_a_wrong_contender(bench, emulated):
+    rng = np.random.default_rng(0)
+    x, grad, gg = (emulated.asarray(rng.standard_normal(4096).astype(np.float32)) for _ in range(3))
+    weight = emulated.asarray(np.linspace(0, 0.5, bench.CHANNELS).astype(np.float32))
+    for (function, _), job in bench.JOBS.items():
+        names = bench.namespace(function, x, grad, gg, weight)
+        ours, theirs = eval(job.pyleaky, names), eval(job.cupy, names)
+        assert bench.agree(job, names, ours, theirs)
+        for wrong in (1.001, -1):
+            spoilt = (wrong * theirs[0], *theirs[1:]) if isinstance(theirs, tuple) else wrong * theirs
+            if function != "rrelu" or wrong < 0:
+                assert not bench.agree(job, names, ours, spoilt)
+
+
+def test_the_benchmark_writes_its_results(bench, monkeypatch, tmp_path, capsys):
+    settings = ["--quick", "--max-size", "1K", "--rounds", "2", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *settings, "--dtype", "float16", "float32"])
+    assert bench.main() == 0
+    for dtype in ("float16", "float32"):
+        content = json.loads((tmp_path / f"gpu-{dtype}.json").read_text())
+        jobs = {(job["function"], job["direction"]) for job in content["jobs"]}
+        assert jobs == {*bench.JOBS, ("leaky_relu", "host")}
+        assert (tmp_path / f"gpu-{dtype}.png").stat().st_size > 10_000
+        for function, direction in bench.JOBS:
+            assert f"## {function}, {direction}, fresh" in (tmp_path / f"gpu-{dtype}.md").read_text()
+    assert "bare ElementwiseKernel" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------------------------------------- errors
