@@ -18,9 +18,6 @@ from . import _core
 # No contraction into fma: the bits are those of the CPU.  Subnormals are kept by default.
 OPTIONS = ("--fmad=false",)
 
-# Klambauer et al. 2017: scale and scale * alpha, as in src/activations.h.
-CONSTANTS = {"LEAKY_SELU_SCALE": 1.0507009873554804934193349852946, "LEAKY_SELU_A": 1.7580993408473768599402175208123}
-
 # expm1(r) = r + r^2 * polynomial(r) for |r| <= ln(2)/2, fitted at Chebyshev nodes from the lowest coefficient on, each
 # rounded before the next is fitted.  Relative error of the polynomial: 2^-27.8 (float), 2^-60.2 (double).
 # ln 2 is a sum of two; its first part times n, taken from x in one fma, leaves an exact difference.  MAGIC rounds to an
@@ -397,7 +394,7 @@ def preamble(wide: bool) -> str:
     for term in rest:
         polynomial = f"pyleaky_fma({polynomial}, r, {term})"
     lines.append(f"#define PYLEAKY_POLYNOMIAL(r) {polynomial}")
-    for name, value in CONSTANTS.items():
+    for name, value in _core.CONSTANTS.items():
         high = value if wide else float(np.float32(value))
         lines.append(f"#define {name} (C){high.hex()}, (C){(value - high).hex()}")
     return "\n".join(lines) + VOCABULARY + PAIRS + EXPONENTIAL

@@ -24,6 +24,7 @@ from pyleaky._core cimport (
     run_prelu_backward_each,
 )
 
+import contextlib
 import importlib
 import math
 import operator
@@ -116,6 +117,7 @@ cdef inline bint _is_apart(cnp.ndarray a, cnp.ndarray b) noexcept:
 
 # Not None, which a caller may pass for a number by mistake.
 cdef object NO_NUMBER = object()
+cdef list ROW_NAMES = [*_core.ROWS]
 
 
 cdef object _short(int row, object first, object second, object out, object number):
@@ -128,8 +130,14 @@ cdef object _short(int row, object first, object second, object out, object numb
     cdef int k, inputs = 1, dtype
     cdef double parameter = 0
 
-    if not _is_plain(first) or not (number is NO_NUMBER or PyFloat_CheckExact(number)):
+    if not (number is NO_NUMBER or PyFloat_CheckExact(number)):
         return None
+    if not _is_plain(first):
+        gpu = sys.modules.get("pyleaky._gpu")
+        if gpu is None:
+            return None
+        given = (first,) if second is None else (first, second)
+        return gpu.quick(ROW_NAMES[row], given if number is NO_NUMBER else (*given, number), out)
     a = <cnp.ndarray>first
     args[0] = <char *>cnp.PyArray_DATA(a)
     if second is not None:
@@ -348,7 +356,15 @@ def _back_end(operands):
                 raise TypeError(f"{first} is a {_class(array)}, but {argument} is a {_class(value)}; "
                                 f"move one of them with {move}")
     name = f"pyleaky._{chosen}"
-    return sys.modules.get(name) or importlib.import_module(name)
+    module = sys.modules.get(name) or importlib.import_module(name)
+    if chosen == "gpu":
+        module.device_of(operands)  # refuses two
+    return module
+
+
+def _on(back_end, operands):
+    """A context in which the GPU of CuPy's arrays is the current one; for other arrays it does nothing."""
+    return back_end.on(operands) if _is_gpu(back_end) else contextlib.nullcontext()
 
 
 def _is_gpu(back_end):
@@ -1032,7 +1048,8 @@ def unpack_mask(mask, shape):
     module = back_end.cupy if _is_gpu(back_end) else np
     count = math.prod(shape)
     _check_mask_length(mask, module.ndarray, count, f"shape {shape}")
-    return module.unpackbits(mask, bitorder="little")[:count].astype(bool).reshape(shape)
+    with _on(back_end, [("mask", mask)]):
+        return module.unpackbits(mask, bitorder="little")[:count].astype(bool).reshape(shape)
 
 
 def elu(x, alpha=1.0, *, out=None, where=True, dtype=None):
@@ -1735,6 +1752,28 @@ def _prelu_gradients(grad, x, laid, back_end=None):
     return dx, total.reshape(laid_shape)
 
 
+def _checked_prelu_backward(grad, x, weight, axis, back_end):
+    laid, order = _lay(weight, x, axis)
+    for argument, value in (("grad", grad), ("x", x)):
+        _check_dtype(argument, value)
+    _check_equal_shapes("grad", grad, "x", _shape(x))
+    _check_keeps_shape("weight", laid, _shape(x))
+    dx, total = _prelu_gradients(grad, x, laid, back_end)
+    dtype = getattr(laid, "dtype", dx.dtype)
+    if isinstance(dtype, np.dtype) and total.dtype == np.float64:
+        with np.errstate(all="ignore"):
+            total = total.astype(dtype if _core.supports(dtype) else dx.dtype, copy=False)
+    if isinstance(laid, float):
+        total = total[()]
+    elif order is not None:
+        laid_shape = _shape(laid)
+        kept = [laid_shape[k] for k in sorted(normalize_axis_tuple(axis, len(laid_shape)))]
+        total = _permuted(_reshaped(total, kept), sorted(range(len(order)), key=order.__getitem__))
+    if not isinstance(laid, float):
+        total = _reshaped(total, _shape(weight))
+    return dx, total
+
+
 def prelu_backward(grad, x, weight, *, axis=None):
     """
     Gradients of `prelu` with respect to its input and its weight.
@@ -1801,22 +1840,6 @@ def prelu_backward(grad, x, weight, *, axis=None):
     ((_, grad), (_, x)), wrap = _unwrap([("grad", grad), ("x", x)])
     ((_, weight),), wrap_weight = _unwrap([("weight", weight)])
     back_end = _back_end([("grad", grad), ("x", x), ("weight", weight)])
-    laid, order = _lay(weight, x, axis)
-    for argument, value in (("grad", grad), ("x", x)):
-        _check_dtype(argument, value)
-    _check_equal_shapes("grad", grad, "x", _shape(x))
-    _check_keeps_shape("weight", laid, _shape(x))
-    dx, total = _prelu_gradients(grad, x, laid, back_end)
-    dtype = getattr(laid, "dtype", dx.dtype)
-    if isinstance(dtype, np.dtype) and total.dtype == np.float64:
-        with np.errstate(all="ignore"):
-            total = total.astype(dtype if _core.supports(dtype) else dx.dtype, copy=False)
-    if isinstance(laid, float):
-        total = total[()]
-    elif order is not None:
-        laid_shape = _shape(laid)
-        kept = [laid_shape[k] for k in sorted(normalize_axis_tuple(axis, len(laid_shape)))]
-        total = _permuted(_reshaped(total, kept), sorted(range(len(order)), key=order.__getitem__))
-    if not isinstance(laid, float):
-        total = _reshaped(total, _shape(weight))
+    with _on(back_end, [("grad", grad), ("x", x), ("weight", weight)]):
+        dx, total = _checked_prelu_backward(grad, x, weight, axis, back_end)
     return dx if wrap is None else wrap(dx), total if wrap_weight is None else wrap_weight(total)

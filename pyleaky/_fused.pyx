@@ -32,6 +32,7 @@ from pyleaky._functions import (
     _is_gpu,
     _is_known,
     _kind,
+    _on,
     _parameter,
     _unwrap,
     leaky_relu,
@@ -892,7 +893,7 @@ def _gradients(name, settings, axis, gg, grad, x, bias, output, mask, out):
         return dx, None
     if isinstance(dbias.dtype, np.dtype) and dbias.dtype == np.float64:
         dtype = plain.dtype if hasattr(plain, "dtype") else np.asarray(plain).dtype
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), _on(_back_end([("dbias", dbias)]), [("dbias", dbias)]):
             dbias = dbias.astype(dtype.newbyteorder("=") if _core.supports(dtype) else dx.dtype, copy=False)
     return dx, dbias if wrap_bias is None else wrap_bias(dbias)
 
@@ -934,7 +935,8 @@ def gradients_with(settings, given, bias, mask=None, axis=1, out=None):
         dx, total = back_end.bias_act_backward(settings, given, bias, axis, dtype, out)
     elif "gg" in given and settings.is_piecewise_linear:
         array = np if back_end is None else back_end.cupy
-        dx, total = array.zeros_like(given["x"], dtype=dtype), array.zeros(layout[1])
+        with _on(back_end, [*given.items()]):
+            dx, total = array.zeros_like(given["x"], dtype=dtype), array.zeros(layout[1])
         dx = dx if dx.shape or back_end is not None else dx[()]
     elif back_end is not None:
         dx, total = back_end.bias_act_backward(settings, given, bias, mask, layout, dtype, out)

@@ -16,7 +16,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from . import _core, _cuda
+from . import _core, _cuda, _functions
 
 OPTIONS = _cuda.OPTIONS
 PACK = 16  # bytes that a thread moves at once
@@ -292,14 +292,8 @@ _RESOLVED: dict[Any, Any] = {}
 
 def _resolve(name: str, given: list[Any], numbers: bool, out: Any, dtype: Any) -> Any:
     """The dtype of the result, by the rules of the row's ufunc."""
-    dtype = None if dtype is None else np.dtype(dtype)
-    signature = [None] * len(given) + [dtype]
-    if numbers:  # they have no say in the result's dtype
-        given[-1] = given[0]
-        if dtype == np.float16:  # as in _functions: the number keeps float32
-            signature[:] = *[dtype] * (len(given) - 1), np.dtype(np.float32), dtype
-    ufunc = getattr(_core, name + "_number" * numbers)
-    return ufunc.resolve_dtypes((*given, out), signature=tuple(signature))[-1]
+    arrays = given[:-1] if numbers else given
+    return _core.result_dtype(name, arrays, numbers, None if dtype is None else np.dtype(dtype), out)
 
 
 def _run(row: Any, values: list[Any], numbers: bool, result: Any) -> None:
@@ -441,10 +435,7 @@ def prelu_backward(grad: Any, x: Any, laid: Any, laid_shape: tuple[int, ...]) ->
         if found is not None:
             return found
         dx = call("leaky_relu_backward", [grad, x, laid])
-        shape = dx.shape
-        padded = (1,) * (len(shape) - len(laid_shape)) + laid_shape
-        summed = tuple(axis for axis, weights in enumerate(padded) if weights != shape[axis])
-        return dx, sum_weight_grad(grad, x, summed).reshape(laid_shape)
+        return dx, sum_weight_grad(grad, x, _functions._shared_axes(dx.shape, laid_shape)).reshape(laid_shape)
 
 
 def _prelu_in_one_pass(grad: Any, x: Any, laid: Any, laid_shape: tuple[int, ...]) -> tuple[Any, Any] | None:

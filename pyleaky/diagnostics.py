@@ -8,6 +8,7 @@ To add an activation, name it in `_STRAIGHT` or `_CURVES`; `pyleaky.init.gain` c
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 import sys
@@ -74,6 +75,15 @@ def _is_on_device(argument: str, value: Any) -> bool:
     if not on_device and (not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray)):
         raise TypeError(f"{argument} must be a NumPy or CuPy array, got {type(value).__name__}")
     return on_device
+
+
+def _on(value: Any) -> Any:
+    """A context in which the GPU that a CuPy array is on is the current one."""
+    if isinstance(value, (np.ndarray, float)):
+        return contextlib.nullcontext()
+    from . import _gpu
+
+    return _gpu.on([("", value)])
 
 
 def _host(value: Any) -> Any:
@@ -742,13 +752,14 @@ class UnitMonitor:
                 its = newer
 
         feed = known.feeds.get((on_device, array.dtype))
-        if feed is None:
-            intervals = its.intervals(kind, array.dtype, self._saturation)
-            feed = _Feed(intervals, units, sys.modules["cupy"] if on_device else np, kind != "mask")
-        if kind == "mask":
-            _add_mask(values, array.shape, along, feed.counts[0])
-        else:
-            feed.add(array, along)
+        with _on(values):
+            if feed is None:
+                intervals = its.intervals(kind, array.dtype, self._saturation)
+                feed = _Feed(intervals, units, sys.modules["cupy"] if on_device else np, kind != "mask")
+            if kind == "mask":
+                _add_mask(values, array.shape, along, feed.counts[0])
+            else:
+                feed.add(array, along)
         feed.samples += array.size // units
         known.feeds[on_device, array.dtype] = feed
         known.activation = its
@@ -935,7 +946,8 @@ class _Series:
             self.numbers.append(number)
 
     def _fetch(self) -> None:
-        self.numbers.extend(sys.modules["cupy"].stack(self.held).get().tolist())
+        with _on(self.held[0]):
+            self.numbers.extend(sys.modules["cupy"].stack(self.held).get().tolist())
         self.held.clear()
 
     def all(self) -> Any:
@@ -971,7 +983,8 @@ def _ratio(norm: Any, weight: Any) -> Any:
     """NaN where the weights are all 0."""
     if isinstance(weight, float):
         return norm / weight if weight else math.nan
-    return sys.modules["cupy"].where(weight > 0, norm / weight, math.nan)
+    with _on(weight):
+        return sys.modules["cupy"].where(weight > 0, norm / weight, math.nan)
 
 
 def _names(arrays: Mapping[str, Any]) -> str:

@@ -255,10 +255,17 @@ def clip_grad_norm(grads: Arrays, max_norm: float, norm_type: float = 2.0, *, er
     return _times_power(number, exponent)
 
 
+def _norm_on_gpu(given: _Given, p: float) -> tuple[list[Any], Any]:
+    """The norm of each array and of all, on the one device that they are on."""
+    back_end = given.back_end
+    with back_end.on([*zip(given.names, given.arrays, strict=True)]):
+        norms = [back_end.norm(array, p) for array in given.arrays]
+        return norms, back_end.norm(back_end.cupy.stack(norms), p)
+
+
 def _clip_on_gpu(given: _Given, bound: float, p: float, error_if_nonfinite: bool) -> Any:
     back_end = given.back_end
-    norms = [back_end.norm(array, p) for array in given.arrays]
-    total = back_end.norm(back_end.cupy.stack(norms), p)
+    norms, total = _norm_on_gpu(given, p)
     if error_if_nonfinite and not math.isfinite(float(total)):
         for name, norm in zip(given.names, norms, strict=True):
             if not math.isfinite(float(norm)):
@@ -350,8 +357,9 @@ def l2_penalty(params: Arrays, weight_decay: float) -> Any:
     decay = _finite("weight_decay", weight_decay)
     given = _check("params", params, writable=False)
     if given.back_end is not None:
-        norm = given.back_end.norm(given.back_end.cupy.stack([given.back_end.norm(a, 2.0) for a in given.arrays]), 2.0)
-        return 0.5 * decay * norm * norm
+        _, norm = _norm_on_gpu(given, 2.0)
+        with given.back_end.on([("norm", norm)]):
+            return 0.5 * decay * norm * norm
     number, exponent = _total(_norms(given, 2.0), 2.0)
     penalty = _times_power(0.5 * decay * number, exponent) * number
     return _times_power(penalty, exponent)

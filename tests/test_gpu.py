@@ -918,12 +918,7 @@ def test_nothing_waits_for_the_device(emulated, monkeypatch, name):
             call(**arrays)
 
 
-# These compute something of their own around the kernels.
-CALLERS = ("prelu_backward", "bias_act_backward", "bias_act_double_backward", "unpack_mask", "clip_grad_norm",
-           "clip_grad_value", "l2_penalty")  # fmt: skip
-
-
-@pytest.mark.parametrize("name", [name for name in EVERY_CALL if name.split(",")[0] not in CALLERS])
+@pytest.mark.parametrize("name", EVERY_CALL)
 def test_arrays_of_another_device(emulated, name):
     from pyleaky import _gpu
 
@@ -941,13 +936,13 @@ def test_arrays_of_another_device(emulated, name):
             assert_same_bits(to_numpy(result), to_numpy(wanted))
 
     # One array at a time on another device than the rest.
-    for moved in arrays if len(arrays) > 1 else ():
+    for moved in arrays if len(arrays) > 1 and name != "clip_grad_value" else ():  # which takes each by itself
         with emulated.cuda.Device(1):
             _, there = every_call(emulated)[name]
         call, given = every_call(emulated)[name]
         given |= {moved: there[moved]}
         before = {argument: to_numpy(array) for argument, array in given.items()}
-        with pytest.raises(ValueError, match=r"^\w+ is on device [01], \w+ on device [01]; move one"):
+        with pytest.raises(ValueError, match=r"^[\w\[\]]+ is on device [01], [\w\[\]]+ on device [01]; move"):
             call(**given)
         assert emulated.cuda.Device().id == 0
         for argument, array in given.items():
