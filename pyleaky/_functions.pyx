@@ -1818,7 +1818,8 @@ def prelu_backward(grad, x, weight, *, axis=None):
     -----
     Arrays in C order, or in one other order without gaps, are read once, unless fewer than 512 elements lie between
     axes of the weight that are not neighbours.  The order of the additions depends on shape and layout alone, not on
-    the CPU or the number of threads; for float64 what the roundings cut off is added at the end.
+    the CPU or the number of threads; for float64 what the roundings cut off is added at the end.  On a GPU, sums of
+    float32 and half types are pairs of float32: about as exact, but infinite beyond its range.
 
     References
     ----------
