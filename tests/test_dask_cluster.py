@@ -258,6 +258,22 @@ def test_graphs_pickle_and_arrays_stay_on_the_cluster(client):
     np.testing.assert_array_equal(client.compute(kept[1]).result(), expected[1])
 
 
+def test_random_numbers_of_cupy_blocks(cupy):
+    """The whole array's, for blocks of whole rows; in this process, where the emulation is."""
+    plain = (np.arange(7 * 4 * 6).reshape(7, 4, 6) % 11 - 5).astype(np.float32)
+    meta = cupy.empty((0, 0, 0), np.float32)
+    x = da.from_array(plain, chunks=(3, 4, 6)).map_blocks(cupy.asarray, dtype=np.float32, meta=meta)
+    for call in (
+        lambda x: pyleaky.dropout(x, 0.5, seed=1, start=3),
+        lambda x: pyleaky.rrelu(x, seed=2),
+        lambda x: pyleaky.rrelu_backward(x, x, seed=3),
+    ):
+        y = call(x)
+        assert type(y._meta) is cupy.ndarray
+        found = y.map_blocks(lambda block: block.get(), dtype=np.float32, meta=np.empty((0, 0, 0), np.float32))
+        np.testing.assert_array_equal(found.compute(scheduler="sync"), call(plain))
+
+
 # ------------------------------------------------------------------------------------------------------- the example
 
 
