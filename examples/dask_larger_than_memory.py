@@ -34,17 +34,17 @@ MEMORY = 2 * 10**9  # bytes, of this process or of each worker
 AT_ONCE = 6  # blocks that a thread holds at most, and some room
 
 
-def images(count, in_block, seed):
-    """Uniform in [-0.5, 0.5), each block from a generator of its own."""
-    chunks = da.core.normalize_chunks((in_block, -1, -1, -1), (count, CHANNELS, SIDE, SIDE))
-    return da.map_blocks(draw, seed, chunks=chunks, dtype=np.float32, meta=np.empty((0,) * 4, np.float32))
-
-
 def draw(seed, block_info=None):
+    """A block: uniform in [-0.5, 0.5), from a generator of its own."""
     about = block_info[None]
     values = np.random.default_rng([seed, *about["chunk-location"]]).random(about["chunk-shape"], dtype=np.float32)
     values -= np.float32(0.5)
     return values
+
+
+def images(count, in_block, seed, draw=draw):
+    chunks = da.core.normalize_chunks((in_block, -1, -1, -1), (count, CHANNELS, SIDE, SIDE))
+    return da.map_blocks(draw, seed, chunks=chunks, dtype=np.float32, meta=np.empty((0,) * 4, np.float32))
 
 
 def half_of_squares(x):
