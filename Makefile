@@ -85,6 +85,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/monitoring.py
 	$(BIN)/python bench/layouts.py
 	$(BIN)/python bench/saved.py
+	$(BIN)/python bench/dask_workers.py
 
 # ---- docs/evidence, part by part; what was interrupted goes on where it stopped
 evidence: $(VENV)/.examples

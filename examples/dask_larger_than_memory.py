@@ -5,7 +5,7 @@ slope per channel and dropout; the loss is half the mean square of what comes ou
 and the norm of the gradient of the images.  Whatever runs the blocks, the numbers are the same to the last bit: sums
 are added in an order that the blocks alone decide, and dropout's mask is that of the whole array.
 
-    pip install ".[dask]" "dask[distributed]"
+    pip install ".[dask]"
     python examples/dask_larger_than_memory.py                     # 8 GB within 2 GB, by Dask's threads
     python examples/dask_larger_than_memory.py --workers 4         # by four processes on this machine
     python examples/dask_larger_than_memory.py --scheduler tcp://host:8786   # by a cluster: `dask scheduler` on one
@@ -192,7 +192,7 @@ def parse_arguments(argv):
         try:
             import dask.distributed  # noqa: F401
         except ImportError as error:
-            parser.error(f'a cluster needs pip install "dask[distributed]" ({error})')
+            parser.error(f"a cluster needs pip install 'pyleaky[dask]' ({error})")
     return options
 
 

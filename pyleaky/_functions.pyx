@@ -428,8 +428,12 @@ def _check_equal_shapes(argument, value, other, other_shape):
 
 
 def _numpy_dtype(value):
-    # A list and a frame of pandas have one only as an array; other dtypes than NumPy's are pandas' own.
+    # A list has one only as an array; other dtypes than NumPy's are pandas' own.
     dtype = getattr(value, "dtype", None)
+    if dtype is None and hasattr(value, "dtypes"):  # a frame, which may be lazy
+        dtypes = [*value.dtypes]
+        if dtypes and all(isinstance(one, np.dtype) and one.kind in "biuf" for one in dtypes):
+            return np.result_type(*dtypes)
     return dtype if isinstance(dtype, np.dtype) else np.asarray(value).dtype
 
 
