@@ -27,7 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "examples"))  # the w
 import dask_larger_than_memory as example
 
 VARIANTS = (("uniform", 16), ("uniform", 32), ("uniform", 64), ("normal", 32))  # numbers, and MB of a block
-GIGABYTES, ROUNDS, TARGET = 1.0, 5, 1.6
+GIGABYTES, ROUNDS, TARGET = 1.0, 11, 1.6
 OTHERS = 0.1  # cores
 PATIENCE = 600  # seconds, after which nothing is repeated any more
 WORKERS = (1, 2)

@@ -265,7 +265,9 @@ def test_blocks_of_cupy(cupy):
             for block in blocks[:2]:
                 assert isinstance(block.compute(scheduler="synchronous"), cupy.ndarray), name
             whole = np.empty(got.shape, got.dtype)
-            for index in np.ndindex(got.numblocks):
+            if not got.ndim:
+                whole[()] = to_numpy(got.compute(scheduler="synchronous"))
+            for index in np.ndindex(got.numblocks) if got.ndim else ():
                 place = tuple(slice(sum(c[:k]), sum(c[: k + 1])) for c, k in zip(got.chunks, index, strict=True))
                 whole[place] = to_numpy(got.blocks[index].compute(scheduler="synchronous"))
             np.testing.assert_allclose(whole, wanted, rtol=1e-5, atol=1e-5)
