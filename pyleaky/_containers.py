@@ -138,11 +138,9 @@ def _values(value: Any) -> Any:
     if value.ndim == 2 or isinstance(value.dtype, np.dtype):
         return value.to_numpy()
     dtype = getattr(value.dtype, "numpy_dtype", np.dtype(object))
-    return (
-        value.to_numpy(dtype if dtype.kind == "f" else np.float64, na_value=np.nan)
-        if dtype.kind in "biuf"
-        else (value.to_numpy())
-    )
+    if dtype.kind not in "biuf":
+        return value.to_numpy()
+    return value.to_numpy(dtype if dtype.kind == "f" else np.float64, na_value=np.nan)
 
 
 def _unwrap_masked(operands: Operands, wrapped: Operands) -> tuple[Operands, Callable[[Any], Any]]:

@@ -26,11 +26,10 @@ def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype
     given = [value if type(value) in (int, float) else _functions._numpy_dtype(value) for value in arrays]
     dtype = None if dtype is None else np.dtype(dtype)
     result = _core.result_dtype(name, given, number, dtype, getattr(out, "dtype", None))
-    function = functools.partial(_run_row, name, dtype)
     if number and not isinstance(values[-1], da.Array):
         function = functools.partial(_run_row, name, dtype, parameter=values[-1])
     else:
-        arrays = values
+        function, arrays = functools.partial(_run_row, name, dtype), values
     label = f"{name}-{tokenize(function, *arrays, where, out)}"
     return da.core.elemwise(function, *arrays, out=out, where=where, dtype=result, name=label)
 
@@ -51,8 +50,8 @@ def random(
     shape = values[0].shape
     if any(math.isnan(length) for length in shape):
         raise ValueError(
-            f"{'x' if name == 'dropout' else name} has chunks of unknown size, and a random number belongs to an "
-            "element's index in the whole array: call compute_chunk_sizes() on it first"
+            "x has chunks of unknown size, and a random number belongs to an element's index in the whole array: call "
+            "compute_chunk_sizes() on it first"
         )
     if strides is None:
         strides = [math.prod(shape[k + 1 :]) for k in range(len(shape))]

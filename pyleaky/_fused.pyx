@@ -24,6 +24,7 @@ from pyleaky._functions import (
     _check_equal_shapes,
     _check_mask,
     _check_out,
+    _class,
     _contiguous,
     _deliver,
     _fresh_or,
@@ -123,7 +124,7 @@ def _as_array(argument, value):
     if type(value) in (np.ndarray, np.memmap) or _kind(value) is not None:
         return value
     if hasattr(value, "__array_ufunc__") and not isinstance(value, np.generic):
-        raise TypeError(f"{argument} must be an array, got {type(value).__module__}.{type(value).__qualname__}")
+        raise TypeError(f"{argument} must be an array, got {_class(value)}")
     value = np.asarray(value)
     _check_dtype(argument, value)
     return value
@@ -667,8 +668,7 @@ def bias_act_with(settings, x, bias, axis, return_mask=False, out=None):
     bias = None if bias is None else _as_array("bias", bias)
     back_end = _back_end([("x", x), ("bias", bias), ("out", out)])
     if return_mask and back_end is not None and not _is_gpu(back_end):
-        raise TypeError(f"return_mask=True is for NumPy and CuPy arrays, got {type(x).__module__}."
-                        f"{type(x).__qualname__}")
+        raise TypeError(f"return_mask=True is for NumPy and CuPy arrays, got {_class(x)}")
     if _is_generic(back_end):
         return back_end.bias_act(settings, x, bias, axis, out)
     arrays = [("x", x)] if bias is None else [("x", x), ("bias", bias)]
@@ -913,9 +913,7 @@ def gradients_with(settings, given, bias, mask=None, axis=1, out=None):
     bias = None if bias is None else _as_array("bias", bias)
     back_end = _back_end([*given.items(), ("bias", bias), ("mask", mask), ("out", out)])
     if mask is not None and back_end is not None and not _is_gpu(back_end):
-        like = given["grad"]
-        raise TypeError(f"a mask goes with NumPy and CuPy arrays, got {type(like).__module__}."
-                        f"{type(like).__qualname__}")
+        raise TypeError(f"a mask goes with NumPy and CuPy arrays, got {_class(given['grad'])}")
     source = _side(given)
     shape = tuple(given[source].shape)
     for argument, value in given.items():

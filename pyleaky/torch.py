@@ -187,7 +187,7 @@ _from_mask: Any = _operation(
     _saving(1),
     lambda ctx, gg: (_from_mask(gg, *ctx.saved_tensors, *ctx.numbers), None, None),
 )
-_with_mask = _operation(
+_with_mask: Any = _operation(
     "leaky_relu_with_mask",
     "(Tensor x, float? slope) -> (Tensor, Tensor)",
     lambda x, slope: _rectified(x, slope, return_mask=True),
@@ -202,7 +202,10 @@ _rectify = _operation(
     _rectified,
     _like,
     _saving(0),
-    lambda ctx, grad: (torch.where(ctx.saved_tensors[0] > 0, grad, grad * (ctx.numbers[0] or 0.0)), None),
+    lambda ctx, grad: (
+        _from_mask(grad, _with_mask(*ctx.saved_tensors, *ctx.numbers)[1], *ctx.numbers),
+        None,
+    ),
 )
 
 

@@ -250,6 +250,17 @@ def test_operations_are_registered_as_they_behave(operation, shapes, rest):
     assert set(found.values()) == {"SUCCESS"}
 
 
+def test_the_operation_without_a_mask_has_the_same_derivative():
+    x = torch.tensor([-1.0, -0.0, 2.0, float("nan")], requires_grad=True)
+    grad = torch.tensor([float("inf"), 3.0, float("inf"), 4.0])
+    for slope in (None, 0.5, -2.0):
+        (dx,) = torch.autograd.grad(adapter._rectify(x, slope), x, grad)
+        (expected,) = torch.autograd.grad(adapter._with_mask(x, slope)[0], x, grad)
+        assert_same_bits(from_tensor(dx), from_tensor(expected))
+    (dx,) = torch.autograd.grad(adapter._rectify(x, None), x, grad)
+    assert dx.tolist() == [0.0, 0.0, float("inf"), 0.0]
+
+
 def network():
     return torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 3),
