@@ -525,7 +525,7 @@ def _hashable_settings(activation, negative_slope, gain, clamp):
     return _settings(activation, negative_slope, gain, clamp)
 
 
-def _cached_settings(activation, negative_slope, gain, clamp):
+def checked_settings(activation, negative_slope, gain, clamp):
     try:
         return _hashable_settings(activation, negative_slope, gain, clamp)
     except TypeError:  # not hashable, or what the check itself says
@@ -649,7 +649,7 @@ def bias_act(x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.
     array([[-0.1,  1. ],
            [-0.5,  2. ]])
     """
-    return bias_act_with(_cached_settings(activation, negative_slope, gain, clamp), x, bias, axis, return_mask, out)
+    return bias_act_with(checked_settings(activation, negative_slope, gain, clamp), x, bias, axis, return_mask, out)
 
 
 def bias_act_with(settings, x, bias, axis, return_mask=False, out=None):
@@ -795,7 +795,7 @@ def bias_act_backward(grad, x=None, bias=None, *, output=None, mask=None, axis=1
     >>> dbias
     array([0.4, 1. ])
     """
-    settings = _cached_settings(activation, negative_slope, gain, clamp)
+    settings = checked_settings(activation, negative_slope, gain, clamp)
     return _gradients("bias_act_backward", settings, axis, None, grad, x, bias, output, mask, out)
 
 
@@ -857,7 +857,7 @@ def bias_act_double_backward(gg, grad, x, bias=None, *, axis=1, activation="leak
     >>> dbias
     array([0.36787944, 0.        ])
     """
-    settings = _cached_settings(activation, negative_slope, gain, clamp)
+    settings = checked_settings(activation, negative_slope, gain, clamp)
     name = "bias_act_double_backward"
     dx, dbias = _gradients(name, settings, axis, gg, grad, x, bias, None, None, None)
     dgrad, _ = _gradients(name, settings, axis, None, gg, x, bias, None, None, None)
