@@ -615,3 +615,16 @@ def test_documented():
             assert runner.run(test).failed == 0
     assert len(functions) == 9
     assert len(adapter.DTYPES) == len(DTYPES)
+
+
+def test_the_example_on_digits(monkeypatch, capsys):
+    folder = Path(__file__).parents[1] / "examples"
+    pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
+    pytest.importorskip("tqdm", reason="the example shows its progress with tqdm")
+    monkeypatch.syspath_prepend(folder)
+    import keras_digits
+
+    accuracies, same = keras_digits.main(["--epochs", "3", "--activation", "PReLU"])
+    assert min(accuracies.values()) > 0.8
+    assert same
+    assert "s per epoch" in capsys.readouterr().out
