@@ -357,7 +357,7 @@ LAYERS = {
     "PReLU of one": ({"shared_axes": [1, 2, 3], "alpha_initializer": "random_normal"}, keras.layers.PReLU),
     "ELU": ({"alpha": 0.7}, keras.layers.ELU),
     "Dropout": ({"rate": 0.3, "seed": 1}, keras.layers.Dropout),
-    "CELU": ({"alpha": 0.7}, lambda alpha: keras.layers.Activation(lambda x: keras.activations.celu(x, alpha))),
+    "CELU": ({"alpha": 0.7}, lambda alpha: keras.layers.Lambda(lambda x: alpha * tf.nn.elu(x / alpha))),
     "SELU": ({}, lambda: keras.layers.Activation("selu")),
     "RReLU": ({"lower": 0.1, "upper": 0.3, "seed": 1}, lambda **_: keras.layers.LeakyReLU(0.2)),
     "BiasAct": ({"activation": "relu", "gain": 1.0}, lambda **_: keras.layers.ReLU()),
@@ -432,7 +432,12 @@ def test_a_model_fits_the_digits_and_is_saved_and_loaded(digits, tmp_path):
     model.save(path)
     loaded = keras.models.load_model(path)
     assert [type(layer) for layer in loaded.layers] == [type(layer) for layer in model.layers]
-    assert_same_bits(loaded.predict(images[:50], verbose=0), model.predict(images[:50], verbose=0))
+    for one, other in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        assert_same_bits(one, other)
+    predictions = (each.predict(images[:50], verbose=0) for each in (loaded, model))
+    np.testing.assert_allclose(
+        *predictions, rtol=1e-4, atol=1e-4
+    )  # TensorFlow's products have not always the same bits
     loaded.fit(images[:64], labels[:64], verbose=0)  # with the optimizer's state
     code = "import sys, keras, pyleaky.tensorflow; print(type(keras.models.load_model(sys.argv[1]).layers[1]))"
     assert "<class 'pyleaky.tensorflow.LeakyReLU'>" in run_python(code, str(path)).stdout
@@ -482,10 +487,11 @@ def saved_forms():
     function = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=adapter.leaky_relu)])
     module = tf.Module()
     module.call = tf.function(adapter.relu, input_signature=[tf.TensorSpec((None, 3))], autograph=False)
+    refused = (ValueError, AssertionError)  # by the layer or, where Keras does not ask it, by TensorFlow
     plain = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     return {
-        "exported": (ValueError, lambda path: layer.export(path, verbose=False)),
-        "exported, nested": (ValueError, lambda path: inside.export(path, verbose=False)),
+        "exported": (refused, lambda path: layer.export(path, verbose=False)),
+        "exported, nested": (refused, lambda path: inside.export(path, verbose=False)),
         "saved": (ValueError, lambda path: tf.saved_model.save(layer, path)),
         "exported function": (AssertionError, lambda path: function.export(path, verbose=False)),
         "saved function": (AssertionError, lambda path: tf.saved_model.save(module, path)),
