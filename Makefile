@@ -73,9 +73,9 @@ test-gpu:
 	PYTHONPATH=. $(PYTHON) -m pytest -o filterwarnings=default tests/test_gpu.py tests/test_functions.py $(PYTEST)
 
 # ---- no extra names PyTorch, which on Linux may bring gigabytes of CUDA: say with TORCH=... which build to take
-TORCH ?= torch>=2.4
+TORCH ?= torch>=2.5
 bench: $(VENV)/.bench
-	$(BIN)/python -m pip install -q --disable-pip-version-check '$(TORCH)'
+	$(BIN)/python -m pip install -q --disable-pip-version-check '$(TORCH)' tensorflow-cpu keras
 	$(BIN)/python bench/run.py $(BENCH)
 	$(BIN)/python bench/contention.py
 	$(BIN)/python bench/memory.py
@@ -86,6 +86,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/layouts.py
 	$(BIN)/python bench/saved.py
 	$(BIN)/python bench/dask_workers.py
+	$(BIN)/python bench/tensorflow_adapter.py
 
 # ---- docs/evidence, part by part; what was interrupted goes on where it stopped
 evidence: $(VENV)/.examples

@@ -634,3 +634,15 @@ def test_the_example_on_digits(monkeypatch, capsys):
     assert min(accuracies.values()) > 0.8
     assert same
     assert "s per epoch" in capsys.readouterr().out
+
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.mark.skipif(not README.exists(), reason="not in the source tree")
+def test_the_readme():
+    text = README.read_text()
+    (block,) = (part for part in text.split("```pycon\n")[1:] if part.startswith(">>> import keras"))
+    test = doctest.DocTestParser().get_doctest(block.split("```")[0], {}, "README", None, None)
+    assert doctest.DocTestRunner().run(test, clear_globs=False).failed == 0
+    assert test.globs["model"].output_shape == (None, 1)
