@@ -85,7 +85,6 @@ def _call(function: Any, inputs: Any, *likes: Any) -> Any:
         results = function(*map(np.asarray, arrays))
         return [np.asarray(result) for result in (results if isinstance(results, tuple) else (results,))]
 
-    inputs = [tf.convert_to_tensor(value) for value in inputs]  # a gradient may be an IndexedSlices
     if tf.executing_eagerly():
         results = [_from_array(array) for array in run(*inputs)]
     else:
