@@ -432,6 +432,7 @@ def test_a_model_fits_the_digits_and_is_saved_and_loaded(digits, tmp_path):
     model.save(path)
     loaded = keras.models.load_model(path)
     assert [type(layer) for layer in loaded.layers] == [type(layer) for layer in model.layers]
+    assert loaded.layers[-3].activation is adapter.elu
     for one, other in zip(loaded.get_weights(), model.get_weights(), strict=True):
         assert_same_bits(one, other)
     predictions = (each.predict(images[:50], verbose=0) for each in (loaded, model))
