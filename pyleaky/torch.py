@@ -2,9 +2,9 @@
 
 Imported only by who asks for it.  A tensor on the CPU is worked on where it lies, one on a GPU through CuPy on
 PyTorch's current stream.  Each operation is registered with torch.library, with its shapes, its derivative and its
-rule for vmap, so that torch.compile, torch.export and the gradient checks see through it.  relu and leaky_relu save a
-packed mask for the backward pass, one bit per element; the in-place forms do too, in eager mode.  To add a function,
-add its operations, the function and a module.
+rule for vmap, so that torch.compile, torch.export and the gradient checks see through it; in eager mode it is called
+without PyTorch's dispatcher.  relu and leaky_relu save a packed mask for the backward pass, one bit per element; the
+in-place forms do too, in eager mode.  To add a function, add its operations, the function and a module.
 """
 
 import contextlib
@@ -70,16 +70,18 @@ def _check(argument: str, tensor: Any) -> None:
 
 def _array(tensor: Any) -> Any:
     """The tensor's memory as an array of NumPy or CuPy."""
-    tensor = tensor.detach().resolve_neg()
     half = tensor.dtype == torch.bfloat16  # which is not exchanged
+    if tensor.is_cpu and not half:
+        return tensor.numpy(force=True)  # which detaches it and resolves its negative bit
+    tensor = tensor.detach().resolve_neg()
     if half:
         tensor = tensor.view(torch.int16)
-    array = tensor.numpy() if tensor.device.type == "cpu" else _cupy().from_dlpack(tensor)
+    array = tensor.numpy() if tensor.is_cpu else _cupy().from_dlpack(tensor)
     return array.view(_bfloat16()) if half else array
 
 
 def _tensor(array: Any) -> Any:
-    half = array.dtype.name == "bfloat16"
+    half = array.dtype.kind == "V"  # bfloat16's; its name takes long to find
     if half:
         array = array.view(np.int16)
     tensor = torch.from_numpy(array) if isinstance(array, np.ndarray) else torch.utils.dlpack.from_dlpack(array)
@@ -105,7 +107,7 @@ def _cupy() -> Any:
 
 def _stream(tensor: Any) -> Any:
     """A context in which CuPy works on the tensor's device and PyTorch's current stream."""
-    if tensor.device.type == "cpu":
+    if tensor.is_cpu:
         return contextlib.nullcontext()
     stack = contextlib.ExitStack()
     stack.enter_context(_cupy().cuda.Device(tensor.device.index))
@@ -124,17 +126,49 @@ def _operation(name: Any, schema: Any, function: Any, fake: Any, setup: Any = No
     """
 
     def run(*args: Any) -> Any:
-        tensors = [arg for arg in args if isinstance(arg, Tensor)]
-        with _stream(tensors[0]):
-            results = function(*(_array(arg.contiguous()) if isinstance(arg, Tensor) else arg for arg in args))
+        with _stream(args[0]):
+            results = function(*[_array(arg.contiguous()) if isinstance(arg, Tensor) else arg for arg in args])
             return tuple(map(_tensor, results)) if isinstance(results, tuple) else _tensor(results)
 
-    operation = torch.library.custom_op(f"pyleaky::{name}", run, mutates_args=(), schema=schema)
-    operation.register_fake(fake)
-    operation.register_vmap(functools.partial(_one_by_one, operation))
+    def forward(ctx: Any, *args: Any) -> Any:
+        results = run(*args)
+        setup(ctx, args, results)
+        return results
+
+    registered = torch.library.custom_op(f"pyleaky::{name}", run, mutates_args=(), schema=schema)
+    registered.register_fake(fake)
+    registered.register_vmap(functools.partial(_one_by_one, registered))
+    differentiable = registered
     if backward is not None:
-        operation.register_autograd(backward, setup_context=setup)
+        registered.register_autograd(backward, setup_context=setup)
+        methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+        kind: Any = type(f"pyleaky_{name}_", (torch.autograd.Function,), methods)
+        differentiable = kind.apply
+
+    def operation(*args: Any) -> Any:
+        if not _is_eager(args):
+            return registered(*args)
+        if torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args):
+            return differentiable(*args)
+        return run(*args)
+
     return operation
+
+
+def _is_eager(args: Any) -> Any:
+    """
+    Whether nothing but autograd has to see an operation: no compiler, tracer, transform, mode or subclass of Tensor.
+
+    Then PyTorch's dispatcher is left out: for an operation written in Python, and its derivative, it takes longer than
+    the work on 1M elements.
+    """
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state()  # torch.jit.trace
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or any(isinstance(arg, Tensor) and (type(arg) not in (Tensor, nn.Parameter) or arg.is_meta) for arg in args)
+    )
 
 
 def _one_by_one(operation: Any, info: Any, in_dims: Any, *args: Any) -> Any:
@@ -175,6 +209,7 @@ def _rectified_backward(grad: Any, slope: Any, **options: Any) -> Any:
 
 
 def _save_mask(ctx: Any, inputs: Any, output: Any) -> Any:
+    ctx.set_materialize_grads(False)  # the mask's would be an array of zeros
     ctx.save_for_backward(output[1])
     ctx.slope = inputs[1]
 
@@ -193,7 +228,7 @@ _with_mask: Any = _operation(
     lambda x, slope: _rectified(x, slope, return_mask=True),
     lambda x, slope: (_like(x), x.new_empty(((x.numel() + 7) // 8,), dtype=torch.uint8)),
     _save_mask,
-    lambda ctx, grad, _: (_from_mask(grad, *ctx.saved_tensors, ctx.slope), None),
+    lambda ctx, grad, _: (None if grad is None else _from_mask(grad, *ctx.saved_tensors, ctx.slope), None),
 )
 # For where nothing is to be saved; if it turns out otherwise, the derivative needs x.
 _rectify = _operation(

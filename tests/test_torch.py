@@ -14,6 +14,8 @@ import pyleaky
 
 torch = pytest.importorskip("torch", "2.5", reason="PyTorch is not installed")
 import torch.nn.functional as F  # noqa: E402
+from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 import pyleaky.torch as adapter  # noqa: E402
 
@@ -62,9 +64,17 @@ def close(ours, theirs, dtype):
     torch.testing.assert_close(ours, theirs, rtol=4 * KINDS[dtype], atol=4 * KINDS[dtype])
 
 
+@pytest.fixture(params=["eager", "dispatched"])
+def way(request, monkeypatch):
+    """With PyTorch's dispatcher left out, as in eager mode, and as tracers and transforms see the operations."""
+    if request.param == "dispatched":
+        monkeypatch.setattr(adapter, "_is_eager", lambda args: False)
+
+
 # ---------------------------------------------------------------------------------------------- values
 
 
+@pytest.mark.usefixtures("way")
 @every_dtype
 @every_function
 def test_bits_of_the_functions_of_arrays(name, dtype):
@@ -213,6 +223,7 @@ WIDE = {
 }
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(("function", "shapes"), WIDE.values(), ids=WIDE)
 def test_gradcheck_and_gradgradcheck(function, shapes):
     leaves = tuple(tensor(torch.float64, shape, k).requires_grad_() for k, shape in enumerate(shapes))
@@ -228,26 +239,59 @@ def test_in_place_forms_refuse_the_derivative_that_they_lost():
 
 
 OPERATIONS = {
-    "leaky_relu": (adapter._rectify, ((3, 4),), (0.1,)),
-    "relu": (adapter._rectify, ((3, 4),), (None,)),
-    "leaky_relu_with_mask": (adapter._with_mask, ((3, 5),), (0.1,)),
-    "elu": (adapter._EXPONENTIAL["elu"], ((3, 4),), (0.5,)),
-    "celu": (adapter._EXPONENTIAL["celu"], ((3, 4),), (0.5,)),
-    "selu": (adapter._EXPONENTIAL["selu"], ((3, 4),), ()),
-    "prelu": (adapter._prelu, ((2, 3), (3,)), (1,)),
-    "prelu_backward": (adapter._prelu_backward, ((2, 3), (2, 3), (3,)), (1,)),
-    "dropout": (adapter._dropout, ((3, 4),), (0.5, torch.tensor(3))),
-    "rrelu": (adapter._rrelu, ((3, 4),), (0.1, 0.3, torch.tensor(3))),
-    "bias_act": (adapter._bias_act, ((2, 3), (3,)), (1, "leaky_relu", 0.2, None, 2.0)),
-    "bias_act, elu": (adapter._bias_act, ((2, 3), (3,)), (1, "elu", 0.2, None, None)),
+    "leaky_relu": (torch.ops.pyleaky.leaky_relu, ((3, 4),), (0.1,)),
+    "relu": (torch.ops.pyleaky.leaky_relu, ((3, 4),), (None,)),
+    "leaky_relu_with_mask": (torch.ops.pyleaky.leaky_relu_with_mask, ((3, 5),), (0.1,)),
+    "elu": (torch.ops.pyleaky.elu, ((3, 4),), (0.5,)),
+    "celu": (torch.ops.pyleaky.celu, ((3, 4),), (0.5,)),
+    "selu": (torch.ops.pyleaky.selu, ((3, 4),), ()),
+    "prelu": (torch.ops.pyleaky.prelu, ((2, 3), (3,)), (1,)),
+    "prelu_backward": (torch.ops.pyleaky.prelu_backward, ((2, 3), (2, 3), (3,)), (1,)),
+    "dropout": (torch.ops.pyleaky.dropout, ((3, 4),), (0.5, torch.tensor(3))),
+    "rrelu": (torch.ops.pyleaky.rrelu, ((3, 4),), (0.1, 0.3, torch.tensor(3))),
+    "bias_act": (torch.ops.pyleaky.bias_act, ((2, 3), (3,)), (1, "leaky_relu", 0.2, None, 2.0)),
+    "bias_act, elu": (torch.ops.pyleaky.bias_act, ((2, 3), (3,)), (1, "elu", 0.2, None, None)),
 }
 
 
 @pytest.mark.parametrize(("operation", "shapes", "rest"), OPERATIONS.values(), ids=OPERATIONS)
 def test_operations_are_registered_as_they_behave(operation, shapes, rest):
     leaves = [tensor(torch.float32, shape, k).requires_grad_() for k, shape in enumerate(shapes)]
-    found = torch.library.opcheck(operation, (*leaves, *rest))
+    found = torch.library.opcheck(operation.default, (*leaves, *rest))
     assert set(found.values()) == {"SUCCESS"}
+
+
+class Recorder(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+def test_whoever_looks_sees_the_operations():
+    x = tensor(shape=(3, 4))
+    with Recorder() as recorder:
+        adapter.leaky_relu(x.clone().requires_grad_()).sum().backward()
+    names = [name for name in recorder.seen if name.startswith("pyleaky")]
+    assert names == ["pyleaky.leaky_relu_with_mask.default", "pyleaky.leaky_relu_from_mask.default"]
+    for mode in ("real", "fake", "symbolic"):
+        assert "pyleaky.elu" in make_fx(lambda x: adapter.elu(x), tracing_mode=mode)(x).code
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit.trace is deprecated
+        assert "pyleaky::elu" in str(torch.jit.trace(lambda x: adapter.elu(x), (x,)).graph)
+    assert adapter.elu(x.to("meta")).shape == x.shape
+    assert adapter.elu(x.to("meta")).is_meta
+
+
+def test_the_negative_bit():
+    for dtype in KINDS:
+        x = tensor(dtype, (50,))
+        negated = torch._neg_view(x)
+        assert negated.is_neg()
+        assert_same_bits(from_tensor(adapter.elu(negated)), pyleaky.elu(from_tensor(-x)))
 
 
 def test_the_operation_without_a_mask_has_the_same_derivative():
