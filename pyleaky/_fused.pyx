@@ -525,11 +525,18 @@ def _hashable_settings(activation, negative_slope, gain, clamp):
     return _settings(activation, negative_slope, gain, clamp)
 
 
+cdef inline bint _is_constant(value) noexcept:
+    return value is None or isinstance(value, (float, int))
+
+
 def _cached_settings(activation, negative_slope, gain, clamp):
-    try:
-        return _hashable_settings(activation, negative_slope, gain, clamp)
-    except TypeError:  # not hashable, or what the check itself says
-        return _settings(activation, negative_slope, gain, clamp)
+    # A tensor of PyTorch is hashed by its identity, and its number may have changed.
+    if _is_constant(negative_slope) and _is_constant(gain) and _is_constant(clamp):
+        try:
+            return _hashable_settings(activation, negative_slope, gain, clamp)
+        except TypeError:  # an activation that is not hashable, or what the check itself says
+            pass
+    return _settings(activation, negative_slope, gain, clamp)
 
 
 def _settings(activation, negative_slope, gain, clamp):
