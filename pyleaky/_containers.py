@@ -121,7 +121,7 @@ def _unwrap_pandas(operands: Operands, wrapped: Operands) -> tuple[Operands, Cal
     for argument, value in wrapped:
         if type(value) is not type(like) or not all(getattr(value, k).equals(getattr(like, k)) for k in labels):
             raise ValueError(f"{argument} and {first} have different labels; align them first")
-    plain = [(argument, _values(value) if hasattr(value, "index") else value) for argument, value in operands]
+    plain = [(argument, _values(value) if hasattr(value, "iloc") else value) for argument, value in operands]
 
     def wrap(result: Any) -> Any:
         options = {label: getattr(like, label) for label in labels}
