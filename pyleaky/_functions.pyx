@@ -464,6 +464,8 @@ def _call(name, operands, out=None, where=True, dtype=None):
     for (argument, _), value in zip(operands, values):
         _check_dtype(argument, value)
     if back_end is not None:
+        if back_end.__name__ == "pyleaky._containers":  # which comes back here with what is inside
+            values = [(argument, value) for (argument, _), value in zip(operands, values)]
         return back_end.call(name, values, out, where, dtype)
     if where is True and dtype is None:
         y = _core.iterate(name, values, out)
