@@ -90,16 +90,23 @@ def _constant(value: Any) -> Any:
 # ---------------------------------------------------------------------------------------------- namespaces and dtypes
 
 
+def check(argument: str, value: Any) -> None:
+    """PyTorch's tensors have their namespace from array-api-compat."""
+    if not hasattr(value, "__array_namespace__"):
+        try:
+            import array_api_compat  # noqa: F401
+        except ImportError:
+            raise TypeError(
+                f"{argument} must be a NumPy or CuPy array where array-api-compat is not installed "
+                f"(pip install 'pyleaky[array-api]'), got {_functions._given(argument, value)}"
+            ) from None
+
+
 def namespace(value: Any) -> Any:
     if hasattr(value, "__array_namespace__"):
         return value.__array_namespace__()
-    try:
-        import array_api_compat
-    except ImportError:
-        raise ImportError(
-            f"{_functions._class(value)} needs array-api-compat, which is not installed: "
-            "pip install 'pyleaky[array-api]'"
-        ) from None
+    import array_api_compat
+
     return array_api_compat.array_namespace(value)
 
 
@@ -159,7 +166,8 @@ def _operand(xp: Any, value: Any, dtype: Any) -> Any:
 
 def _refuse(out: Any, where: Any = True) -> None:
     if out is not None or where is not True:
-        raise TypeError(f"{'where' if out is None else 'out'} is for NumPy and CuPy arrays only")
+        argument, value = ("where", where) if out is None else ("out", out)
+        raise TypeError(f"{argument} is for NumPy and CuPy arrays only{_functions._way_out(argument, value)}")
 
 
 # ---------------------------------------------------------------------------------------------- the back end

@@ -408,6 +408,7 @@ def test_bad_input(lib):
         (TypeError, "where is for NumPy and CuPy arrays only", lambda: pyleaky.relu(x, where=x > 0)),
         (TypeError, "out is for NumPy and CuPy arrays only", lambda: pyleaky.dropout(x, seed=1, out=x)),
         (TypeError, "x must be a NumPy or CuPy array", lambda: pyleaky.relu(x, return_mask=True)),
+        (TypeError, "a mask goes with NumPy and CuPy arrays", lambda: pyleaky.bias_act_backward(x, output=x, mask=x)),
         (TypeError, "return_mask=True is for NumPy and CuPy arrays", lambda: pyleaky.bias_act(x, return_mask=True)),
         (TypeError, "dtype is .*int.*, expected one of float16", lambda: pyleaky.relu(x, dtype=np.int32)),
         (ValueError, r"grad has shape \(2,\), x has shape \(2, 3\)", lambda: pyleaky.relu_backward(x[:, 0], x)),
@@ -418,6 +419,21 @@ def test_bad_input(lib):
         (ValueError, "gain must be above 0.5", lambda: pyleaky.bias_act_backward(x, output=x, gain=0.5)),
     ]:  # fmt: skip
         with pytest.raises(error, match=message):
+            call()
+
+
+def test_out_and_masks_point_to_the_functions_for_tensors():
+    x = Torch().asarray(np.ones(3, np.float32)).requires_grad_()
+    hint = r"; pyleaky\.torch has the activations for tensors, and {}\.detach\(\)\.numpy\(\) is an array without"
+    for argument, message, call in [
+        ("out", "^out is for NumPy and CuPy arrays only", lambda: pyleaky.relu(x, out=x)),
+        ("out", "^out is for NumPy and CuPy arrays only", lambda: pyleaky.dropout(x, seed=1, out=x)),
+        ("out", "^out is for NumPy and CuPy arrays only", lambda: pyleaky.bias_act(x, out=x)),
+        ("where", "^where is for NumPy and CuPy arrays only", lambda: pyleaky.relu(x, where=x)),
+        ("grad", "^a mask goes with .*got torch.Tensor", lambda: pyleaky.bias_act_backward(x, output=x, mask=x)),
+        ("mask", "^mask must be an array of uint8.*got torch.Tensor", lambda: pyleaky.relu_backward(x, mask=x)),
+    ]:
+        with pytest.raises(TypeError, match=message + ".*" + hint.format(argument)):
             call()
 
 
@@ -464,10 +480,17 @@ try:
 except ImportError:
     print("no torch")
 else:
-    try:
-        pyleaky.relu(torch.ones(3))
-    except ImportError as error:
-        print(error)
+    for call in (
+        lambda x: pyleaky.relu(x),
+        lambda x: pyleaky.relu_backward(x, x),
+        lambda x: pyleaky.dropout(x, seed=1),
+        lambda x: pyleaky.bias_act(x),
+    ):
+        try:
+            call(torch.ones(3, requires_grad=True))
+        except TypeError as error:
+            print(error, end="|")
+    print()
 unwanted = ("pyleaky._dask", "pyleaky._containers", "jax")
 print(pyleaky.relu(np.ones(1)), [name for name in unwanted if name in sys.modules])
 """
@@ -476,6 +499,10 @@ print(pyleaky.relu(np.ones(1)), [name for name in unwanted if name in sys.module
 def test_nothing_is_imported_that_is_not_needed():
     result = subprocess.run([sys.executable, "-c", ABSENT], capture_output=True, text=True, check=True)
     lines = result.stdout.splitlines()
-    needed = "torch.Tensor needs array-api-compat, which is not installed: pip install 'pyleaky[array-api]'"
-    assert lines[0] in (needed, "no torch")
+    needed = (
+        "{0} must be a NumPy or CuPy array where array-api-compat is not installed (pip install 'pyleaky[array-api]'), "
+        "got torch.Tensor that requires grad; pyleaky.torch has the activations for tensors, and {0}.detach().numpy() "
+        "is an array without gradient|"
+    )
+    assert lines[0] in ("".join(map(needed.format, ("x", "grad", "x", "x"))), "no torch")
     assert lines[1] == "[1.] []"
