@@ -444,6 +444,15 @@ def test_two_namespaces_do_not_mix():
         pyleaky.relu_backward(x, y)
 
 
+def test_arrays_inside_of_xarray_are_named_as_they_were_given():
+    xarray = pytest.importorskip("xarray", reason="xarray is not installed")
+    strict = Strict()
+    x, slope = xarray.DataArray(np.ones((2, 3), np.float32)), strict.asarray(np.ones(3, np.float32))
+    for argument, call in {"negative_slope": pyleaky.leaky_relu, "weight": pyleaky.prelu, "alpha": pyleaky.elu}.items():
+        with pytest.raises(TypeError, match=rf"^{argument} is a array_api_strict.*, but x is a numpy\.ndarray"):
+            call(x, slope)
+
+
 def test_objects_that_are_no_arrays():
     for call in (
         pyleaky.relu,
