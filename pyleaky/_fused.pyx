@@ -84,7 +84,18 @@ def _seed(function, seed):
             "what the forward pass drew: for example seed=np.random.SeedSequence([run, step, layer])"
             ".generate_state(1, np.uint64)[0], or a numpy.random.Generator with return_seed=True"
         )
-    return _index("seed", seed, "an integer or a numpy.random.Generator")
+    try:
+        return _index("seed", seed, "an integer or a numpy.random.Generator")
+    except TypeError:
+        if _is_traced(seed):
+            return seed
+        raise
+
+
+def _is_traced(seed):
+    """Whether it is one integer whose value comes later, as JAX's have it under jit and vmap."""
+    dtype = getattr(seed, "dtype", None)
+    return isinstance(dtype, np.dtype) and dtype.kind in "iu" and seed.shape == () and _kind(seed) == "generic"
 
 
 def _index(argument, value, expected="an integer"):
@@ -167,7 +178,7 @@ def run(name, operands, out, seed, start, first, second, strides=None):
         _refuse_out(out, operands)
         return wrap(run(name, operands, out, seed, start, first, second, strides))
     operands = [(argument, _as_array(argument, value)) for argument, value in operands]
-    back_end = _back_end([*operands, ("out", out)])
+    back_end = _back_end([*operands, ("out", out)] + ([] if isinstance(seed, int) else [("seed", seed)]))
     shape = operands[0][1].shape
     for argument, value in operands:
         _check_dtype(argument, value)
@@ -229,7 +240,8 @@ def dropout(x, p=0.5, *, seed=None, start=0, training=True, out=None, return_see
         Probability of an element to be dropped, in [0, 1].
     seed : int or numpy.random.Generator
         Where the random numbers come from: an integer in [0, 2**64), a fresh one for each layer and step, or a
-        generator from which one is drawn.  Not needed where `training` is False.
+        generator from which one is drawn.  Under `jax.jit` also an integer array of JAX of no dimensions.  Not needed
+        where `training` is False.
     start : int, optional
         Index of the first element, for arrays that are parts of a larger one: elements are counted in C order.
     training : bool, optional
@@ -368,7 +380,8 @@ def rrelu(x, lower=1 / 8, upper=1 / 3, *, seed=None, start=0, training=True, out
         Between which the slopes lie.
     seed : int or numpy.random.Generator
         Where the random numbers come from: an integer in [0, 2**64), a fresh one for each layer and step, or a
-        generator from which one is drawn.  Not needed where `training` is False.
+        generator from which one is drawn.  Under `jax.jit` also an integer array of JAX of no dimensions.  Not needed
+        where `training` is False.
     start : int, optional
         Index of the first element, for arrays that are parts of a larger one: elements are counted in C order.
     training : bool, optional

@@ -368,6 +368,64 @@ def test_jax_derivatives_by_parameters_and_second_ones():
         np.testing.assert_allclose(second, expected[1], rtol=1e-5, atol=1e-6)
 
 
+def test_jax_seeds_that_are_arguments_of_jit_and_vmap():
+    lib = Jax()
+    import jax
+
+    rng = np.random.default_rng(0)
+    x, grad = (rng.normal(size=(7, 6, 5)).astype(np.float32) for _ in range(2))
+    dropout = jax.jit(lambda x, seed: pyleaky.dropout(x, 0.3, seed=seed, start=3))
+    backward = jax.jit(lambda grad, seed: pyleaky.dropout_backward(grad, 0.3, seed=seed, start=3))
+    rrelu = jax.jit(lambda x, seed: pyleaky.rrelu(x, seed=seed))
+    derivative = jax.jit(jax.grad(lambda x, seed: (pyleaky.dropout(x, 0.3, seed=seed, start=3) * grad).sum()))
+    for seed in (0, 5, 2**31 - 1, 2**31, 2**32 - 1):
+        number = np.uint32(seed)
+        assert_same_bits(np.asarray(dropout(x, number)), pyleaky.dropout(x, 0.3, seed=seed, start=3))
+        expected = pyleaky.dropout_backward(grad, 0.3, seed=seed, start=3)
+        assert_same_bits(np.asarray(backward(grad, number)), expected)
+        np.testing.assert_array_equal(derivative(x, number), expected)
+        np.testing.assert_allclose(rrelu(x, number), pyleaky.rrelu(x, seed=seed), rtol=1e-6)
+    assert dropout._cache_size() == 1
+    assert_same_bits(np.asarray(dropout(x, 5)), pyleaky.dropout(x, 0.3, seed=5, start=3))
+    seeds = lib.asarray(np.arange(7, dtype=np.uint32))
+    each = jax.vmap(lambda x, seed: pyleaky.dropout(x, 0.5, seed=seed))(lib.asarray(x), seeds)
+    for k, row in enumerate(each):
+        assert_same_bits(np.asarray(row), pyleaky.dropout(x[k], 0.5, seed=k))
+    y, seed = jax.jit(lambda x, seed: pyleaky.dropout(x, 0.5, seed=seed, return_seed=True))(x, 9)
+    assert_same_bits(np.asarray(y), pyleaky.dropout(x, 0.5, seed=int(seed)))
+
+
+JAX_64_BITS = """
+import jax, numpy as np, pyleaky
+jax.config.update("jax_enable_x64", True)
+x = np.random.default_rng(0).normal(size=(7, 6))
+dropout = jax.jit(lambda x, seed: pyleaky.dropout(x, 0.3, seed=seed))
+for seed in (0, 2**31, 2**32 + 7, 2**63 - 1, np.uint64(2**64 - 1), np.int8(5)):
+    np.testing.assert_array_equal(dropout(x, seed), pyleaky.dropout(x, 0.3, seed=seed))
+"""
+
+
+def test_jax_seeds_of_64_bits():
+    Jax()
+    subprocess.run([sys.executable, "-c", JAX_64_BITS], check=True)
+
+
+def test_jax_seeds_that_are_refused():
+    lib = Jax()
+    import jax
+
+    x = lib.asarray(np.ones(3, np.float32))
+    message = r"seed must be an integer or a numpy\.random\.Generator, got "
+    for bad in (0.5, True, np.arange(3)):
+        for call in (pyleaky.dropout, pyleaky.dropout_backward, pyleaky.rrelu):
+            with pytest.raises(TypeError, match=message + "DynamicJaxprTracer"):
+                jax.jit(lambda seed: call(x, seed=seed))(bad)  # noqa: B023
+    with pytest.raises(TypeError, match=message + "PRNGKeyArray"):
+        pyleaky.dropout(x, seed=jax.random.key(0))
+    with pytest.raises(TypeError, match=r"seed is a jax.*Tracer, but x is a numpy\.ndarray; move one of them"):
+        jax.jit(lambda seed: pyleaky.dropout(np.ones(3), seed=seed))(1)
+
+
 @every_pair
 def test_torch_autograd(forward, backward):
     lib = Torch()
