@@ -19,20 +19,20 @@ from . import _core, _functions
 Operands = list[tuple[str, Any]]
 
 
-def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype: Any = None) -> Any:
+def call(name: str, operands: Operands, out: Any = None, where: Any = True, dtype: Any = None) -> Any:
     """Run a row on xarray's objects, aligned and broadcast by the names of their dimensions as its arithmetic does."""
     xarray: Any = sys.modules["xarray"]
     if out is not None:
         raise TypeError("out cannot be combined with xarray's objects, which it may not be either")
     row = _core.ROWS[name]
-    arrays = list(zip(row.inputs, values, strict=True))[: len(row.inputs) - row.parameters]
+    arrays = operands[: len(row.inputs) - row.parameters]
     labelled = [(argument, value) for argument, value in arrays if isinstance(value, xarray.DataArray)]
     for argument, value in labelled[1:]:
         _check_dimensions(argument, value, *labelled[0])
     options = xarray.get_options()
     return xarray.apply_ufunc(
-        functools.partial(_run, name, where, dtype),
-        *values,
+        functools.partial(_run, name, [argument for argument, _ in operands], where, dtype),
+        *(value for _, value in operands),
         join=options["arithmetic_join"],
         dataset_join=options["arithmetic_join"],
         dataset_fill_value=np.nan,
@@ -41,8 +41,8 @@ def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype
     )
 
 
-def _run(name: str, where: Any, dtype: Any, *values: Any) -> Any:
-    operands = list(zip(_core.ROWS[name].inputs, values, strict=True))
+def _run(name: str, arguments: list[str], where: Any, dtype: Any, *values: Any) -> Any:
+    operands = list(zip(arguments, values, strict=True))
     return _functions._call(name, operands, None, getattr(where, "data", where), dtype)
 
 
@@ -121,7 +121,7 @@ def _unwrap_pandas(operands: Operands, wrapped: Operands) -> tuple[Operands, Cal
     for argument, value in wrapped:
         if type(value) is not type(like) or not all(getattr(value, k).equals(getattr(like, k)) for k in labels):
             raise ValueError(f"{argument} and {first} have different labels; align them first")
-    plain = [(argument, _values(value) if hasattr(value, "index") else value) for argument, value in operands]
+    plain = [(argument, _values(value) if hasattr(value, "iloc") else value) for argument, value in operands]
 
     def wrap(result: Any) -> Any:
         options = {label: getattr(like, label) for label in labels}

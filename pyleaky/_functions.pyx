@@ -290,8 +290,10 @@ def _check_dtype(argument, value):
 
 def _parameter(argument, value):
     """A float for a number (which never changes the result's dtype), an array for anything that is one."""
-    if isinstance(value, (list, tuple)):
-        value = np.asarray(value)
+    if not _is_no_tensor(value):
+        _refuse_tensor(argument, value)
+        if isinstance(value, (list, tuple)) or _framework(value) == "tensorflow":
+            value = np.asarray(value)
     is_array = any(hasattr(value, name) for name in ("__array_ufunc__", "__array__", "__array_namespace__"))
     if not is_array or (isinstance(value, (np.ndarray, np.generic)) and value.ndim == 0):
         # float() would read a number from a string and drop an imaginary part.
@@ -300,6 +302,13 @@ def _parameter(argument, value):
         raise TypeError(f"{argument} must be a number or an array, got {type(value).__name__}")
     _check_dtype(argument, value)
     return value
+
+
+def _no_number(message, argument, value):
+    """The error for an array where only a number will do."""
+    if _framework(value) is not None:
+        return TypeError(f"{message}, got {_given(argument, value)}")
+    return ValueError(f"{message}, got an array of shape {_shape(value)}")
 
 
 def _alpha(value, divisor_of=None):
@@ -341,10 +350,17 @@ def _back_end(operands):
     What wraps other arrays comes before what it may wrap.  CuPy's arrays and those of another namespace mix with
     numbers and with nothing else.
     """
+    _refuse_tensors(operands)
     kinds = [_kind(value) for _, value in operands]
     chosen = next((kind for kind in ("containers", "dask", "gpu", "generic") if kind in kinds), None)
     if chosen is None:
         return None
+    if chosen == "dask":
+        first, array = operands[kinds.index(chosen)]
+        for argument, value in operands:
+            if _framework(value) == "torch":  # whose dtypes Dask does not know
+                raise TypeError(f"{first} is a {_described(array)}, but {argument} is a {_described(value)}; move it "
+                                f"with numpy.asarray{_way_out(argument, value)}")
     if chosen in ("gpu", "generic"):
         first, array = next(operand for operand, kind in zip(operands, kinds) if kind == chosen)
         for (argument, value), kind in zip(operands, kinds):
@@ -353,12 +369,14 @@ def _back_end(operands):
             number = value is None or isinstance(value, (float, int, np.generic)) or np.shape(value) == ()
             if not number or kind is not None or (argument == "out" and isinstance(value, np.ndarray)):
                 move = "cupy.asarray or cupy.asnumpy" if chosen == "gpu" else f"{_library(array)}'s asarray"
-                raise TypeError(f"{first} is a {_class(array)}, but {argument} is a {_class(value)}; "
-                                f"move one of them with {move}")
+                raise TypeError(f"{first} is a {_described(array)}, but {argument} is a {_described(value)}; move one "
+                                f"of them with {move}{_way_out(first, array) or _way_out(argument, value)}")
     name = f"pyleaky._{chosen}"
     module = sys.modules.get(name) or importlib.import_module(name)
     if chosen == "gpu":
         module.device_of(operands)  # refuses two
+    elif chosen == "generic":
+        module.check(first, array)
     return module
 
 
@@ -389,6 +407,7 @@ def _unwrap(operands):
     """
     if not any(_is_wrapped(value) for _, value in operands):
         return operands, None
+    _refuse_tensors(operands)
     from pyleaky import _containers
 
     return _containers.unwrap(operands)
@@ -400,6 +419,93 @@ def _class(value):
 
 def _library(value):
     return type(value).__module__.partition(".")[0].replace("jaxlib", "jax")
+
+
+# ---- tensors of PyTorch and TensorFlow where only an array will do
+
+def _framework(value):
+    """The adapter for a tensor, "torch" or "tensorflow" (for Keras' too), or None; nothing is imported for it."""
+    if isinstance(value, getattr(sys.modules.get("torch"), "Tensor", ())):
+        return "torch"
+    return "tensorflow" if _library(value) in ("tensorflow", "keras", "tf_keras") else None
+
+
+def _is_symbolic(value):
+    """Whether a tensor of TensorFlow or Keras stands for values that are not there yet, as in a tf.function."""
+    if not hasattr(value, "numpy"):
+        return True
+    tensorflow = sys.modules.get("tensorflow")
+    return hasattr(value, "assign") and tensorflow is not None and not tensorflow.executing_eagerly()
+
+
+def _described(value):
+    return _class(value) + (" that requires grad" if getattr(value, "requires_grad", False) is True else "")
+
+
+def _way_out(argument, value):
+    """The end of a message about a tensor: which functions take it, and how it becomes an array; else nothing."""
+    framework = _framework(value)
+    if framework is None:
+        return ""
+    if framework == "torch":
+        without = value.requires_grad
+        array = f"{argument}{'.detach()' * without}{'.cpu()' * (not value.is_cpu)}.numpy() is an array"
+        array += " without gradient" * without
+    else:
+        array = None if _is_symbolic(value) else f"{argument}.numpy() is an array"
+    return f"; pyleaky.{framework} has the activations for tensors" + ("" if array is None else f", and {array}")
+
+
+def _given(argument, value, dtype=""):
+    """What an argument is, for a message that says what it must be."""
+    if _framework(value) is None:
+        return f"{type(value).__name__}{dtype}"
+    return f"{_described(value)}{dtype}{_way_out(argument, value)}"
+
+
+cdef inline bint _is_no_tensor(value) noexcept:
+    return (
+        cnp.PyArray_CheckExact(value) or PyFloat_CheckExact(value) or value is None or cnp.PyArray_IsAnyScalar(value)
+    )
+
+
+cdef tuple _lost(value, int depth=0):
+    # (where, tensor) for the first tensor, in nested lists too, that no conversion takes, or none without its gradient
+    # being lost; else None.
+    cdef ptrdiff_t place = 0
+    if _is_no_tensor(value):
+        return None
+    if isinstance(value, (list, tuple)):
+        if depth < LEAKY_MAX_DIMS and ("torch" in sys.modules or "tensorflow" in sys.modules or "keras" in sys.modules):
+            for one in value:
+                found = None if _is_no_tensor(one) else _lost(one, depth + 1)
+                if found is not None:
+                    return f"[{place}]{found[0]}", found[1]
+                place += 1
+        return None
+    framework = _framework(value)
+    is_lost = value.requires_grad if framework == "torch" else framework is not None and _is_symbolic(value)
+    return ("", value) if is_lost else None
+
+
+def _refuse_tensor(argument, value, expected=None):
+    """
+    A TypeError for a tensor that a conversion would fail for, or that would lose its gradient by it, in lists too.
+
+    Without `expected`, where arrays of any namespace are taken, tensors of PyTorch are as well.
+    """
+    found = _lost(value)
+    if found is not None and not (expected is None and found[0] == "" and _kind(value) == "generic"):
+        where, tensor = found
+        expected = "a NumPy or CuPy array" if expected is None else expected
+        raise TypeError(f"{argument}{where} must be {expected}, got {_given(argument + where, tensor)}")
+
+
+cdef int _refuse_tensors(operands) except -1:
+    for argument, value in operands:
+        if not _is_no_tensor(value):
+            _refuse_tensor(argument, value)
+    return 0
 
 
 def _check_broadcast(argument, parameter, x_shape):
@@ -464,6 +570,8 @@ def _call(name, operands, out=None, where=True, dtype=None):
     for (argument, _), value in zip(operands, values):
         _check_dtype(argument, value)
     if back_end is not None:
+        if back_end.__name__ == "pyleaky._containers":  # which comes back here with what is inside
+            values = [(argument, value) for (argument, _), value in zip(operands, values)]
         return back_end.call(name, values, out, where, dtype)
     if where is True and dtype is None:
         y = _core.iterate(name, values, out)
@@ -491,6 +599,8 @@ def _call(name, operands, out=None, where=True, dtype=None):
                     options["signature"] = (*(options.pop("dtype"),) * (len(values) - 1), np.float32, np.float16)
             return getattr(_core, name)(*values, **options)
         except TypeError:
+            if out is not None and _framework(out) is not None:
+                raise TypeError(f"out must be a NumPy or CuPy array, got {_given('out', out)}") from None
             # Lists and the like show their dtype only once they are arrays.
             for argument, value in operands:
                 if not hasattr(value, "__array_ufunc__"):
@@ -509,10 +619,11 @@ def _backward(name, grad, x, output, parameter=None, out=None):
             raise TypeError(f"{name} takes exactly one of x, output and mask, got {'none' if x is None else 'several'}")
         raise TypeError(f"{name} takes exactly one of x and output, got {'neither' if x is None else 'both'}")
     argument, given = ("x", x) if output is None else ("output", output)
+    _refuse_tensors([("grad", grad), (argument, given)])
     if parameter is not None:
         label, number = parameter[0], _parameter(*parameter)
         if output is not None and not isinstance(number, float):
-            raise ValueError(f"with output, {label} must be a number, got an array of shape {_shape(number)}")
+            raise _no_number(f"with output, {label} must be a number", label, number)
         if output is not None and not number >= 0:
             raise ValueError(f"with output, {label} must be at least 0 (the sign of x is lost below), got {number}")
     shape = _shape(given)
@@ -534,7 +645,7 @@ def _contiguous(argument, value, dtype=None):
     if _is_plain(value) and cnp.PyArray_IS_C_CONTIGUOUS(value) and (dtype is None or value.dtype is dtype):
         return value
     if type(value) not in (np.ndarray, np.memmap):
-        raise TypeError(f"{argument} must be a NumPy or CuPy array, got {type(value).__name__}")
+        raise TypeError(f"{argument} must be a NumPy or CuPy array, got {_given(argument, value)}")
     _check_dtype(argument, value)
     if dtype is None:
         dtype = value.dtype.newbyteorder("=") if _core.supports(value.dtype) else np.dtype(np.float64)
@@ -560,7 +671,7 @@ def _check_out(out, shape, dtype):
     if out is None:
         return None
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be an array, got {type(out).__name__}")
+        raise TypeError(f"out must be an array, got {_given('out', out)}")
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}, the result has shape {shape}; they must be equal")
     if not np.can_cast(dtype, out.dtype, "same_kind"):
@@ -614,9 +725,7 @@ def _with_mask(int kernel, name, x, slope, out, where, dtype):
     if slope is not None:
         slope = _parameter("negative_slope", slope)
         if not isinstance(slope, float):
-            raise ValueError(
-                f"negative_slope must be a number with return_mask=True, got an array of shape {_shape(slope)}"
-            )
+            raise _no_number("negative_slope must be a number with return_mask=True", "negative_slope", slope)
         number = slope
     if _is_gpu(back_end):
         _check_dtype("x", x)
@@ -648,7 +757,7 @@ def _from_mask(int kernel, name, grad, x, output, given_mask, slope, out):
     if slope is not None:
         slope = _parameter("negative_slope", slope)
         if not isinstance(slope, float):
-            raise ValueError(f"with mask, negative_slope must be a number, got an array of shape {_shape(slope)}")
+            raise _no_number("with mask, negative_slope must be a number", "negative_slope", slope)
         number = slope
     _check_mask(given_mask, grad, back_end)
     if _is_gpu(back_end):
@@ -674,7 +783,7 @@ def _check_mask(mask, grad, back_end):
 
 def _check_mask_length(mask, kind, n, whose):
     if not isinstance(mask, kind) or mask.dtype != np.uint8:
-        found = f"{type(mask).__name__} of {mask.dtype}" if hasattr(mask, "dtype") else type(mask).__name__
+        found = _given("mask", mask, f" of {mask.dtype}" if hasattr(mask, "dtype") else "")
         raise TypeError(f"mask must be an array of uint8, as return_mask=True gives it, got {found}")
     if mask.ndim != 1 or not mask.flags.c_contiguous:
         raise ValueError(f"mask must be contiguous and have one dimension, got {mask.ndim} dimensions"
@@ -685,6 +794,7 @@ def _check_mask_length(mask, kind, n, whose):
 
 def _double_backward(name, gg, grad, x, *parameters):
     """Both gradients of NAME_backward: its own row with gg for grad, and the row NAME_double_backward."""
+    _refuse_tensors([("gg", gg), ("grad", grad), ("x", x)])
     shape = _shape(x)
     _check_equal_shapes("gg", gg, "x", shape)
     _check_equal_shapes("grad", grad, "x", shape)

@@ -27,15 +27,21 @@ from pyleaky._functions import (
     _class,
     _contiguous,
     _deliver,
+    _described,
     _fresh_or,
+    _given,
     _in_memory_order,
     _is_generic,
     _is_gpu,
     _is_known,
     _kind,
+    _no_number,
+    _numpy_dtype,
     _on,
     _parameter,
+    _refuse_tensor,
     _unwrap,
+    _way_out,
     leaky_relu,
     leaky_relu_backward,
 )
@@ -78,7 +84,18 @@ def _seed(function, seed):
             "what the forward pass drew: for example seed=np.random.SeedSequence([run, step, layer])"
             ".generate_state(1, np.uint64)[0], or a numpy.random.Generator with return_seed=True"
         )
-    return _index("seed", seed, "an integer or a numpy.random.Generator")
+    try:
+        return _index("seed", seed, "an integer or a numpy.random.Generator")
+    except TypeError:
+        if _is_traced(seed):
+            return seed
+        raise
+
+
+def _is_traced(seed):
+    """Whether it is one integer whose value comes later, as JAX's have it under jit and vmap."""
+    dtype = getattr(seed, "dtype", None)
+    return isinstance(dtype, np.dtype) and dtype.kind in "iu" and seed.shape == () and _kind(seed) == "generic"
 
 
 def _index(argument, value, expected="an integer"):
@@ -87,19 +104,22 @@ def _index(argument, value, expected="an integer"):
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{argument} must be {expected}, got {type(value).__name__}") from None
+        raise TypeError(f"{argument} must be {expected}, got {_given(argument, value)}") from None
     if not 0 <= number < 2**64:
         raise ValueError(f"{argument} must be in [0, 2**64), got {number}")
     return number
 
 
 def _real(argument, value):
+    if type(value) is float:
+        return value
+    _refuse_tensor(argument, value, "a number")
     try:
         if isinstance(value, (str, bytes)):
             raise TypeError
         return float(value)
     except TypeError:
-        raise TypeError(f"{argument} must be a number, got {type(value).__name__}") from None
+        raise TypeError(f"{argument} must be a number, got {_given(argument, value)}") from None
 
 
 def _probability(p):
@@ -123,6 +143,7 @@ def _as_array(argument, value):
     """An array as it is, and one of what only looks like one."""
     if type(value) in (np.ndarray, np.memmap) or _kind(value) is not None:
         return value
+    _refuse_tensor(argument, value)
     if hasattr(value, "__array_ufunc__") and not isinstance(value, np.generic):
         raise TypeError(f"{argument} must be an array, got {_class(value)}")
     value = np.asarray(value)
@@ -157,7 +178,7 @@ def run(name, operands, out, seed, start, first, second, strides=None):
         _refuse_out(out, operands)
         return wrap(run(name, operands, out, seed, start, first, second, strides))
     operands = [(argument, _as_array(argument, value)) for argument, value in operands]
-    back_end = _back_end([*operands, ("out", out)])
+    back_end = _back_end([*operands, ("out", out)] + ([] if isinstance(seed, int) else [("seed", seed)]))
     shape = operands[0][1].shape
     for argument, value in operands:
         _check_dtype(argument, value)
@@ -219,7 +240,8 @@ def dropout(x, p=0.5, *, seed=None, start=0, training=True, out=None, return_see
         Probability of an element to be dropped, in [0, 1].
     seed : int or numpy.random.Generator
         Where the random numbers come from: an integer in [0, 2**64), a fresh one for each layer and step, or a
-        generator from which one is drawn.  Not needed where `training` is False.
+        generator from which one is drawn.  Under `jax.jit` also an integer array of JAX of no dimensions.  Not needed
+        where `training` is False.
     start : int, optional
         Index of the first element, for arrays that are parts of a larger one: elements are counted in C order.
     training : bool, optional
@@ -358,7 +380,8 @@ def rrelu(x, lower=1 / 8, upper=1 / 3, *, seed=None, start=0, training=True, out
         Between which the slopes lie.
     seed : int or numpy.random.Generator
         Where the random numbers come from: an integer in [0, 2**64), a fresh one for each layer and step, or a
-        generator from which one is drawn.  Not needed where `training` is False.
+        generator from which one is drawn.  Under `jax.jit` also an integer array of JAX of no dimensions.  Not needed
+        where `training` is False.
     start : int, optional
         Index of the first element, for arrays that are parts of a larger one: elements are counted in C order.
     training : bool, optional
@@ -525,11 +548,18 @@ def _hashable_settings(activation, negative_slope, gain, clamp):
     return _settings(activation, negative_slope, gain, clamp)
 
 
+cdef inline bint _is_constant(value) noexcept:
+    return value is None or isinstance(value, (float, int))
+
+
 def checked_settings(activation, negative_slope, gain, clamp):
-    try:
-        return _hashable_settings(activation, negative_slope, gain, clamp)
-    except TypeError:  # not hashable, or what the check itself says
-        return _settings(activation, negative_slope, gain, clamp)
+    # A tensor of PyTorch is hashed by its identity, and its number may have changed.
+    if _is_constant(negative_slope) and _is_constant(gain) and _is_constant(clamp):
+        try:
+            return _hashable_settings(activation, negative_slope, gain, clamp)
+        except TypeError:  # an activation that is not hashable, or what the check itself says
+            pass
+    return _settings(activation, negative_slope, gain, clamp)
 
 
 def _settings(activation, negative_slope, gain, clamp):
@@ -540,7 +570,7 @@ def _settings(activation, negative_slope, gain, clamp):
         raise ValueError(f"activation must be {known}, got {activation!r}")
     slope = _parameter("negative_slope", negative_slope)
     if not isinstance(slope, float):
-        raise ValueError(f"negative_slope must be a number, got an array of shape {np.shape(slope)}")
+        raise _no_number("negative_slope must be a number", "negative_slope", slope)
     if gain is None:
         gain = math.sqrt(2) if activation in ("relu", "leaky_relu") else 1.0
     gain = _real("gain", gain)
@@ -668,7 +698,7 @@ def bias_act_with(settings, x, bias, axis, return_mask=False, out=None):
     bias = None if bias is None else _as_array("bias", bias)
     back_end = _back_end([("x", x), ("bias", bias), ("out", out)])
     if return_mask and back_end is not None and not _is_gpu(back_end):
-        raise TypeError(f"return_mask=True is for NumPy and CuPy arrays, got {_class(x)}")
+        raise TypeError(f"return_mask=True is for NumPy and CuPy arrays, got {_described(x)}{_way_out('x', x)}")
     if _is_generic(back_end):
         return back_end.bias_act(settings, x, bias, axis, out)
     arrays = [("x", x)] if bias is None else [("x", x), ("bias", bias)]
@@ -892,7 +922,7 @@ def _gradients(name, settings, axis, gg, grad, x, bias, output, mask, out):
     if dbias is None:
         return dx, None
     if isinstance(dbias.dtype, np.dtype) and dbias.dtype == np.float64:
-        dtype = plain.dtype if hasattr(plain, "dtype") else np.asarray(plain).dtype
+        dtype = _numpy_dtype(plain)
         with np.errstate(all="ignore"), _on(_back_end([("dbias", dbias)]), [("dbias", dbias)]):
             dbias = dbias.astype(dtype.newbyteorder("=") if _core.supports(dtype) else dx.dtype, copy=False)
     return dx, dbias if wrap_bias is None else wrap_bias(dbias)
@@ -913,7 +943,8 @@ def gradients_with(settings, given, bias, mask=None, axis=1, out=None):
     bias = None if bias is None else _as_array("bias", bias)
     back_end = _back_end([*given.items(), ("bias", bias), ("mask", mask), ("out", out)])
     if mask is not None and back_end is not None and not _is_gpu(back_end):
-        raise TypeError(f"a mask goes with NumPy and CuPy arrays, got {_class(given['grad'])}")
+        grad = given["grad"]
+        raise TypeError(f"a mask goes with NumPy and CuPy arrays, got {_described(grad)}{_way_out('grad', grad)}")
     source = _side(given)
     shape = tuple(given[source].shape)
     for argument, value in given.items():

@@ -90,16 +90,23 @@ def _constant(value: Any) -> Any:
 # ---------------------------------------------------------------------------------------------- namespaces and dtypes
 
 
+def check(argument: str, value: Any) -> None:
+    """PyTorch's tensors have their namespace from array-api-compat."""
+    if not hasattr(value, "__array_namespace__"):
+        try:
+            import array_api_compat  # noqa: F401
+        except ImportError:
+            raise TypeError(
+                f"{argument} must be a NumPy or CuPy array where array-api-compat is not installed "
+                f"(pip install 'pyleaky[array-api]'), got {_functions._given(argument, value)}"
+            ) from None
+
+
 def namespace(value: Any) -> Any:
     if hasattr(value, "__array_namespace__"):
         return value.__array_namespace__()
-    try:
-        import array_api_compat
-    except ImportError:
-        raise ImportError(
-            f"{_functions._class(value)} needs array-api-compat, which is not installed: "
-            "pip install 'pyleaky[array-api]'"
-        ) from None
+    import array_api_compat
+
     return array_api_compat.array_namespace(value)
 
 
@@ -159,7 +166,8 @@ def _operand(xp: Any, value: Any, dtype: Any) -> Any:
 
 def _refuse(out: Any, where: Any = True) -> None:
     if out is not None or where is not True:
-        raise TypeError(f"{'where' if out is None else 'out'} is for NumPy and CuPy arrays only")
+        argument, value = ("where", where) if out is None else ("out", out)
+        raise TypeError(f"{argument} is for NumPy and CuPy arrays only{_functions._way_out(argument, value)}")
 
 
 # ---------------------------------------------------------------------------------------------- the back end
@@ -276,9 +284,20 @@ def _beside_bias(settings: Any, given: dict[str, Any], bias: Any, axis: int) -> 
 # put together from products of 16 bits.
 
 
-def _int32(number: int) -> int:
+def _int32(number: Any) -> Any:
+    """The low 32 bits of a Python integer; an array has no others."""
+    if not isinstance(number, int):
+        return number
     number %= 2**32
     return number - 2**32 if number >= 2**31 else number
+
+
+def _key(xp: Any, seed: Any) -> tuple[Any, Any]:
+    """The low and the high 32 bits of a seed, which is an array where it has its value later."""
+    if isinstance(seed, int):
+        return seed, seed >> 32
+    high = xp.astype(seed >> 32, xp.int32) if seed.dtype.itemsize == 8 else 0
+    return xp.astype(seed, xp.int32), high
 
 
 def _shifted(word: Any, bits: int) -> Any:
@@ -295,7 +314,14 @@ def _product(a: Any, constant: int) -> tuple[Any, Any]:
     return top, a * _int32(constant)
 
 
-def _words(xp: Any, like: Any, stream: int, seed: int, start: int) -> Any:
+def _round(_: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+    c0, c1, c2, c3, k0, k1 = state
+    (high0, low0), (high1, low1) = _product(c0, 0xD2511F53), _product(c2, 0xCD9E8D57)
+    words = high1 ^ c1 ^ _int32(k0), low1, high0 ^ c3 ^ _int32(k1), low0
+    return *words, k0 + _int32(0x9E3779B9), k1 + _int32(0xBB67AE85)
+
+
+def _words(xp: Any, like: Any, stream: int, seed: Any, start: int) -> Any:
     """The word of each element, in the shape of `like`."""
     count = math.prod(like.shape)
     if count >= 2**31 - 4:
@@ -308,17 +334,21 @@ def _words(xp: Any, like: Any, stream: int, seed: int, start: int) -> Any:
     wrapped = (c0 ^ _int32(2**31)) < (_int32(first) ^ _int32(2**31))
     c1 = xp.where(wrapped, _int32((first >> 32) + 1), xp.full_like(c0, _int32(first >> 32)))
     c2, c3 = xp.full_like(c0, stream), xp.zeros_like(c0)
-    k0, k1 = seed % 2**32, seed >> 32
-    for _ in range(10):
-        (high0, low0), (high1, low1) = _product(c0, 0xD2511F53), _product(c2, 0xCD9E8D57)
-        c0, c1, c2, c3 = high1 ^ c1 ^ _int32(k0), low1, high0 ^ c3 ^ _int32(k1), low0
-        k0, k1 = k0 + 0x9E3779B9, k1 + 0xBB67AE85
-    return xp.reshape(xp.reshape(xp.stack([c0, c1, c2, c3], axis=1), (-1,))[skip : skip + count], like.shape)
+    k0, k1 = _key(xp, seed)
+    state = (c0, c1, c2, c3, k0, k1)
+    if _functions._library(c0) == "jax":
+        # Of ten rounds in a row XLA makes one expression per word and element, which takes 25 times as long.
+        key = (xp.asarray(_int32(k), dtype=xp.int32) for k in (k0, k1))
+        state = sys.modules["jax"].lax.fori_loop(0, 10, _round, (c0, c1, c2, c3, *key))
+    else:
+        for number in range(10):
+            state = _round(number, state)
+    return xp.reshape(xp.reshape(xp.stack(state[:4], axis=1), (-1,))[skip : skip + count], like.shape)
 
 
 @np.errstate(all="ignore")  # for a namespace whose arrays are NumPy's
 def random(
-    name: str, values: list[Any], out: Any, seed: int, start: int, first: float, second: float, strides: Any
+    name: str, values: list[Any], out: Any, seed: Any, start: int, first: float, second: float, strides: Any
 ) -> Any:
     _refuse(out)
     xp = namespace(values[0])

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import _core, init
-from ._functions import celu, celu_backward, elu, elu_backward, selu, selu_backward, unpack_mask
+from ._functions import _given, celu, celu_backward, elu, elu_backward, selu, selu_backward, unpack_mask
 from ._plot import line_style, new_figure
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _is_on_device(argument: str, value: Any) -> bool:
     cupy = getattr(sys.modules.get("cupy"), "ndarray", None)
     on_device = cupy is not None and isinstance(value, cupy)
     if not on_device and (not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray)):
-        raise TypeError(f"{argument} must be a NumPy or CuPy array, got {type(value).__name__}")
+        raise TypeError(f"{argument} must be a NumPy or CuPy array, got {_given(argument, value)}")
     return on_device
 
 
@@ -961,7 +961,7 @@ def _by_name(argument: str, arrays: Any) -> dict[str, Any]:
         return dict(arrays)
     if isinstance(arrays, (list, tuple)):
         return {str(place): value for place, value in enumerate(arrays)}
-    raise TypeError(f"{argument} must be a dict or a list of arrays, got {type(arrays).__name__}")
+    raise TypeError(f"{argument} must be a dict or a list of arrays, got {_given(argument, arrays)}")
 
 
 def _norm(values: Any) -> Any:

@@ -614,6 +614,14 @@ def test_bad_input_of_the_backward_function(bad, error, message):
     assert (out == 7).all()
 
 
+def test_a_tensor_as_a_number_is_read_in_every_call(torch):
+    gain = torch.tensor(2.0)
+    np.testing.assert_array_equal(pyleaky.bias_act(X, gain=gain), pyleaky.bias_act(X, gain=2.0))
+    gain.fill_(3)
+    np.testing.assert_array_equal(pyleaky.bias_act(X, gain=gain), pyleaky.bias_act(X, gain=3.0))
+    np.testing.assert_array_equal(pyleaky.bias_act_backward(X, X, gain=gain)[0], 3 * np.where(X > 0, X, 0.2 * X))
+
+
 def test_gains_that_float32_cannot_hold():
     x, bias = X.astype(np.float32), BIAS.astype(np.float32)
     for gain in (1e-60, 1e60):

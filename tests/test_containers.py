@@ -199,6 +199,13 @@ def test_fused_pandas(name, dtype):
         assert_same_bits(got.to_numpy(), wanted)
 
 
+def test_fused_pandas_beside_a_list():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    x, grad = np.array([-2.0, 0.0, 3.0]), [1.0, 2.0, 3.0]
+    result = pyleaky.rrelu_backward(grad, pd.Series(x, index=[5, 6, 7]), seed=1)
+    pd.testing.assert_series_equal(result, pd.Series(pyleaky.rrelu_backward(grad, x, seed=1), index=[5, 6, 7]))
+
+
 def test_fused_pandas_of_other_dtypes():
     pd = pytest.importorskip("pandas", reason="pandas is not installed")
     nullable = pd.Series([-2.0, None, 3.0], dtype="Float32", index=list("abc"))

@@ -300,6 +300,21 @@ def test_bad_input_is_refused_before_anything_is_computed(error, message, call):
         call(x)
 
 
+def test_tensors_do_not_mix(torch):
+    x = da.from_array(np.ones((2, 3), np.float32), 2)
+    tensor = torch.ones(3, requires_grad=True)
+    for argument, call in {
+        "negative_slope": lambda: pyleaky.leaky_relu(x, tensor),
+        "weight": lambda: pyleaky.prelu_backward(x, x, tensor, axis=1),
+        "bias": lambda: pyleaky.bias_act(x, tensor),
+        "grad": lambda: pyleaky.rrelu_backward(tensor, x, seed=1),
+        "out": lambda: pyleaky.relu(x, out=tensor),
+    }.items():
+        message = rf"{argument} is a torch\.Tensor that requires grad; move it with numpy\.asarray; pyleaky\.torch has"
+        with pytest.raises(TypeError, match=message):
+            call()
+
+
 def test_special_values_survive():
     x = any_bits(np.random.default_rng(0), SHAPE, np.float32)
     y = pyleaky.leaky_relu(da.from_array(x, 3), 0.1).compute(scheduler="threads")

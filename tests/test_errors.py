@@ -1,16 +1,23 @@
 """Every error path: its type, its message, and that nothing was changed."""
 
+import importlib.util
+import inspect
+import json
 import os
+import re
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
 
 import ml_dtypes
 import numpy as np
 import pytest
+import tensors
 
 import pyleaky
-from pyleaky import kernels
+from pyleaky import kernels, training
 
 X = np.linspace(-1, 1, 6)
 UNSUPPORTED = {
@@ -192,6 +199,107 @@ def test_prelu_weight_and_axis(function):
     ]:
         with pytest.raises(error, match=message):
             function(x, weight, axis=axis)
+
+
+# ---------------------------------------------------------------------------------------------- tensors
+
+# Choices, places and counts.
+NO_ARRAYS = {"axis", "activation", "dtype", "return_mask", "training", "start", "return_seed", "shape"}
+NO_ARRAYS |= {"error_if_nonfinite"}
+
+
+def test_every_argument_has_a_case_with_a_tensor():
+    cases = {**tensors.CASES, **tensors.ALONE}
+    covered = {(case.partition(",")[0], argument.partition("[")[0]) for case, (argument, _) in cases.items()}
+    functions = [getattr(pyleaky, name) for name in pyleaky.__all__ if callable(getattr(pyleaky, name))]
+    functions += [getattr(training, name) for name in training.__all__]
+    signatures = {function.__name__: {*inspect.signature(function).parameters} for function in functions}
+    for name, parameters in signatures.items():
+        if name != "plot_activations" and parameters & {"x", "grad", "mask", "grads", "params"}:
+            assert {parameter for parameter in parameters if (name, parameter) not in covered} <= NO_ARRAYS, name
+
+
+def make_tensors(torch, requires_grad):
+    given = {name: torch.from_numpy(np.array(value)) for name, value in vars(tensors.ARRAYS).items()}
+    return SimpleNamespace(
+        **{name: one.requires_grad_(requires_grad and one.is_floating_point()) for name, one in given.items()}
+    )
+
+
+@pytest.mark.parametrize(("argument", "call"), tensors.CASES.values(), ids=tensors.CASES)
+def test_tensors_that_require_grad(torch, argument, call):
+    given = make_tensors(torch, True)
+    before = tensors.A.copy(), tensors.ROW.copy()
+    with pytest.raises(TypeError, match=rf"(^|, ){re.escape(argument)} (is a|must be) |^return_mask=True is") as error:
+        call(given)
+    kind, way_out = " that requires grad", ".detach().numpy() is an array without gradient"
+    if argument in ("mask", "where"):  # of integers
+        kind, way_out = "", ".numpy() is an array"
+    message = str(error.value)
+    assert f"torch.Tensor{kind}" in message
+    assert message.endswith(f"; pyleaky.torch has the activations for tensors, and {argument}{way_out}")
+    np.testing.assert_array_equal(tensors.A, before[0])
+    np.testing.assert_array_equal(tensors.ROW, before[1])
+
+
+def test_other_tensors_of_pytorch(torch):
+    given = make_tensors(torch, False)
+    way_out = r"; pyleaky\.torch has the activations for tensors, and {}\.numpy\(\) is an array$"
+    with pytest.raises(
+        TypeError, match=r"^x is a torch\.Tensor, but out is a numpy\.ndarray; .*" + way_out.format("x")
+    ):
+        pyleaky.relu(given.a, out=np.zeros((2, 3)))
+    with pytest.raises(TypeError, match=r"got torch\.Tensor" + way_out.format(r"grads\[0\]")):
+        training.clip_grad_norm([given.a], 1.0)
+    with pytest.raises(TypeError, match=r"got torch\.nn\.parameter\.Parameter that requires grad; pyleaky\.torch has"):
+        training.clip_grad_norm([torch.nn.Parameter(given.a)], 1.0)
+    # What has no gradient to lose is taken as numpy.exp takes it.
+    np.testing.assert_array_equal(pyleaky.relu([given.row, given.row]), np.ones((2, 3)))
+    np.testing.assert_array_equal(pyleaky.bias_act(tensors.A, gain=given.number), pyleaky.bias_act(tensors.A, gain=0.5))
+    # Memoryviews: Cython's own message.
+    for call in (lambda t: kernels.relu_f32(t, np.ones(3, "f4")), lambda t: kernels.relu_f32(np.ones(3, "f4"), t)):
+        with pytest.raises(TypeError, match="a bytes-like object is required, not 'Tensor'"):
+            call(given.row)
+
+
+@pytest.fixture(scope="module")
+def without_values():
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("TensorFlow is not installed")
+    result = run_python(f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import tensors; tensors.main()")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("in a tf.function", r"tensorflow\..*SymbolicTensor"),
+        ("of unknown rank", r"tensorflow\..*SymbolicTensor"),
+        ("a variable in a tf.function", r"tensorflow\..*Variable"),
+        ("of Keras", r"keras\..*KerasTensor"),
+    ],
+)
+def test_tensors_of_tensorflow_without_values(without_values, kind, name):
+    cases = {**tensors.CASES, **tensors.ALONE}
+    raised = without_values["symbolic"][kind]
+    assert raised.keys() == cases.keys()
+    for case, (error, message) in raised.items():
+        assert error == "TypeError", (case, message)
+        assert re.search(rf"(^|, ){re.escape(cases[case][0])} must be ", message), (case, message)
+        assert re.search(rf"got {name}.*; pyleaky\.tensorflow has the activations for tensors$", message), message
+
+
+def test_tensors_of_tensorflow_with_values_are_taken_as_numpy_exp_takes_them(without_values):
+    for eager in without_values["eager"]:
+        assert eager["differing"] == []
+        assert len(eager["refused"]) == 4
+        for case, (error, message) in eager["refused"].items():
+            argument = tensors.CASES[case][0]
+            assert error == "TypeError"
+            assert message.startswith(f"{argument} must be ")
+            hint = f"; pyleaky.tensorflow has the activations for tensors, and {argument}.numpy() is an array"
+            assert message.endswith(hint)
 
 
 # ---------------------------------------------------------------------------------------------- memoryviews

@@ -368,6 +368,64 @@ def test_jax_derivatives_by_parameters_and_second_ones():
         np.testing.assert_allclose(second, expected[1], rtol=1e-5, atol=1e-6)
 
 
+def test_jax_seeds_that_are_arguments_of_jit_and_vmap():
+    lib = Jax()
+    import jax
+
+    rng = np.random.default_rng(0)
+    x, grad = (rng.normal(size=(7, 6, 5)).astype(np.float32) for _ in range(2))
+    dropout = jax.jit(lambda x, seed: pyleaky.dropout(x, 0.3, seed=seed, start=3))
+    backward = jax.jit(lambda grad, seed: pyleaky.dropout_backward(grad, 0.3, seed=seed, start=3))
+    rrelu = jax.jit(lambda x, seed: pyleaky.rrelu(x, seed=seed))
+    derivative = jax.jit(jax.grad(lambda x, seed: (pyleaky.dropout(x, 0.3, seed=seed, start=3) * grad).sum()))
+    for seed in (0, 5, 2**31 - 1, 2**31, 2**32 - 1):
+        number = np.uint32(seed)
+        assert_same_bits(np.asarray(dropout(x, number)), pyleaky.dropout(x, 0.3, seed=seed, start=3))
+        expected = pyleaky.dropout_backward(grad, 0.3, seed=seed, start=3)
+        assert_same_bits(np.asarray(backward(grad, number)), expected)
+        np.testing.assert_array_equal(derivative(x, number), expected)
+        np.testing.assert_allclose(rrelu(x, number), pyleaky.rrelu(x, seed=seed), rtol=1e-6)
+    assert dropout._cache_size() == 1
+    assert_same_bits(np.asarray(dropout(x, 5)), pyleaky.dropout(x, 0.3, seed=5, start=3))
+    seeds = lib.asarray(np.arange(7, dtype=np.uint32))
+    each = jax.vmap(lambda x, seed: pyleaky.dropout(x, 0.5, seed=seed))(lib.asarray(x), seeds)
+    for k, row in enumerate(each):
+        assert_same_bits(np.asarray(row), pyleaky.dropout(x[k], 0.5, seed=k))
+    y, seed = jax.jit(lambda x, seed: pyleaky.dropout(x, 0.5, seed=seed, return_seed=True))(x, 9)
+    assert_same_bits(np.asarray(y), pyleaky.dropout(x, 0.5, seed=int(seed)))
+
+
+JAX_64_BITS = """
+import jax, numpy as np, pyleaky
+jax.config.update("jax_enable_x64", True)
+x = np.random.default_rng(0).normal(size=(7, 6))
+dropout = jax.jit(lambda x, seed: pyleaky.dropout(x, 0.3, seed=seed))
+for seed in (0, 2**31, 2**32 + 7, 2**63 - 1, np.uint64(2**64 - 1), np.int8(5)):
+    np.testing.assert_array_equal(dropout(x, seed), pyleaky.dropout(x, 0.3, seed=seed))
+"""
+
+
+def test_jax_seeds_of_64_bits():
+    Jax()
+    subprocess.run([sys.executable, "-c", JAX_64_BITS], check=True)
+
+
+def test_jax_seeds_that_are_refused():
+    lib = Jax()
+    import jax
+
+    x = lib.asarray(np.ones(3, np.float32))
+    message = r"seed must be an integer or a numpy\.random\.Generator, got "
+    for bad in (0.5, True, np.arange(3)):
+        for call in (pyleaky.dropout, pyleaky.dropout_backward, pyleaky.rrelu):
+            with pytest.raises(TypeError, match=message + "DynamicJaxprTracer"):
+                jax.jit(lambda seed: call(x, seed=seed))(bad)  # noqa: B023
+    with pytest.raises(TypeError, match=message + "PRNGKeyArray"):
+        pyleaky.dropout(x, seed=jax.random.key(0))
+    with pytest.raises(TypeError, match=r"seed is a jax.*Tracer, but x is a numpy\.ndarray; move one of them"):
+        jax.jit(lambda seed: pyleaky.dropout(np.ones(3), seed=seed))(1)
+
+
 @every_pair
 def test_torch_autograd(forward, backward):
     lib = Torch()
@@ -408,6 +466,7 @@ def test_bad_input(lib):
         (TypeError, "where is for NumPy and CuPy arrays only", lambda: pyleaky.relu(x, where=x > 0)),
         (TypeError, "out is for NumPy and CuPy arrays only", lambda: pyleaky.dropout(x, seed=1, out=x)),
         (TypeError, "x must be a NumPy or CuPy array", lambda: pyleaky.relu(x, return_mask=True)),
+        (TypeError, "a mask goes with NumPy and CuPy arrays", lambda: pyleaky.bias_act_backward(x, output=x, mask=x)),
         (TypeError, "return_mask=True is for NumPy and CuPy arrays", lambda: pyleaky.bias_act(x, return_mask=True)),
         (TypeError, "dtype is .*int.*, expected one of float16", lambda: pyleaky.relu(x, dtype=np.int32)),
         (ValueError, r"grad has shape \(2,\), x has shape \(2, 3\)", lambda: pyleaky.relu_backward(x[:, 0], x)),
@@ -421,11 +480,35 @@ def test_bad_input(lib):
             call()
 
 
+def test_out_and_masks_point_to_the_functions_for_tensors():
+    x = Torch().asarray(np.ones(3, np.float32)).requires_grad_()
+    hint = r"; pyleaky\.torch has the activations for tensors, and {}\.detach\(\)\.numpy\(\) is an array without"
+    for argument, message, call in [
+        ("out", "^out is for NumPy and CuPy arrays only", lambda: pyleaky.relu(x, out=x)),
+        ("out", "^out is for NumPy and CuPy arrays only", lambda: pyleaky.dropout(x, seed=1, out=x)),
+        ("out", "^out is for NumPy and CuPy arrays only", lambda: pyleaky.bias_act(x, out=x)),
+        ("where", "^where is for NumPy and CuPy arrays only", lambda: pyleaky.relu(x, where=x)),
+        ("grad", "^a mask goes with .*got torch.Tensor", lambda: pyleaky.bias_act_backward(x, output=x, mask=x)),
+        ("mask", "^mask must be an array of uint8.*got torch.Tensor", lambda: pyleaky.relu_backward(x, mask=x)),
+    ]:
+        with pytest.raises(TypeError, match=message + ".*" + hint.format(argument)):
+            call()
+
+
 def test_two_namespaces_do_not_mix():
     strict, torch = Strict(), Torch()
     x, y = (lib.asarray(np.ones(3, np.float32)) for lib in (strict, torch))
     with pytest.raises(TypeError, match=r"grad is a array_api_strict.*, but x is a torch\.Tensor"):
         pyleaky.relu_backward(x, y)
+
+
+def test_arrays_inside_of_xarray_are_named_as_they_were_given():
+    xarray = pytest.importorskip("xarray", reason="xarray is not installed")
+    strict = Strict()
+    x, slope = xarray.DataArray(np.ones((2, 3), np.float32)), strict.asarray(np.ones(3, np.float32))
+    for argument, call in {"negative_slope": pyleaky.leaky_relu, "weight": pyleaky.prelu, "alpha": pyleaky.elu}.items():
+        with pytest.raises(TypeError, match=rf"^{argument} is a array_api_strict.*, but x is a numpy\.ndarray"):
+            call(x, slope)
 
 
 def test_objects_that_are_no_arrays():
@@ -464,10 +547,17 @@ try:
 except ImportError:
     print("no torch")
 else:
-    try:
-        pyleaky.relu(torch.ones(3))
-    except ImportError as error:
-        print(error)
+    for call in (
+        lambda x: pyleaky.relu(x),
+        lambda x: pyleaky.relu_backward(x, x),
+        lambda x: pyleaky.dropout(x, seed=1),
+        lambda x: pyleaky.bias_act(x),
+    ):
+        try:
+            call(torch.ones(3, requires_grad=True))
+        except TypeError as error:
+            print(error, end="|")
+    print()
 unwanted = ("pyleaky._dask", "pyleaky._containers", "jax")
 print(pyleaky.relu(np.ones(1)), [name for name in unwanted if name in sys.modules])
 """
@@ -476,6 +566,10 @@ print(pyleaky.relu(np.ones(1)), [name for name in unwanted if name in sys.module
 def test_nothing_is_imported_that_is_not_needed():
     result = subprocess.run([sys.executable, "-c", ABSENT], capture_output=True, text=True, check=True)
     lines = result.stdout.splitlines()
-    needed = "torch.Tensor needs array-api-compat, which is not installed: pip install 'pyleaky[array-api]'"
-    assert lines[0] in (needed, "no torch")
+    needed = (
+        "{0} must be a NumPy or CuPy array where array-api-compat is not installed (pip install 'pyleaky[array-api]'), "
+        "got torch.Tensor that requires grad; pyleaky.torch has the activations for tensors, and {0}.detach().numpy() "
+        "is an array without gradient|"
+    )
+    assert lines[0] in ("".join(map(needed.format, ("x", "grad", "x", "x"))), "no torch")
     assert lines[1] == "[1.] []"
