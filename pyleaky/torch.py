@@ -155,6 +155,16 @@ def _operation(name: Any, schema: Any, function: Any, fake: Any, setup: Any = No
     return operation
 
 
+try:  # who asks to see every operation: torch.jit.trace, torch.func, modes
+    _WATCHERS: Any = (
+        torch._C._get_tracing_state,
+        torch._C._are_functorch_transforms_active,
+        torch._C._len_torch_dispatch_stack,
+    )
+except AttributeError:  # PyTorch promises none of these names; without them everything goes through its dispatcher
+    _WATCHERS = (lambda: True,)
+
+
 def _is_eager(args: Any) -> Any:
     """
     Whether nothing but autograd has to see an operation: no compiler, tracer, transform, mode or subclass of Tensor.
@@ -164,9 +174,7 @@ def _is_eager(args: Any) -> Any:
     """
     return not (
         torch.compiler.is_compiling()
-        or torch._C._get_tracing_state()  # torch.jit.trace
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._len_torch_dispatch_stack()
+        or any(watcher() for watcher in _WATCHERS)
         or any(isinstance(arg, Tensor) and (type(arg) not in (Tensor, nn.Parameter) or arg.is_meta) for arg in args)
     )
 
