@@ -86,6 +86,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/layouts.py
 	$(BIN)/python bench/saved.py
 	$(BIN)/python bench/dask_workers.py
+	$(BIN)/python bench/torch_adapter.py
 	$(BIN)/python bench/tensorflow_adapter.py
 
 # ---- docs/evidence, part by part; what was interrupted goes on where it stopped
