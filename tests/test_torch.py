@@ -1,8 +1,10 @@
 """The PyTorch adapter against pyleaky's own functions to the bit, and against PyTorch's within its accuracy."""
 
+import contextlib
 import doctest
 import subprocess
 import sys
+import types
 import warnings
 
 import numpy as np
@@ -466,7 +468,38 @@ def test_autocast_is_pytorchs(dtype):
         assert adapter.bias_act(x.to(dtype), torch.zeros(3)).dtype == dtype
 
 
+def test_cupy_works_on_the_tensors_device_and_pytorchs_stream(monkeypatch):
+    entered = []
+
+    def entering(*what):
+        @contextlib.contextmanager
+        def enter():
+            entered.append(what)
+            yield
+            entered.append("left")
+
+        return enter()
+
+    cuda = types.SimpleNamespace(
+        Device=lambda index: entering("device", index), ExternalStream=lambda pointer: entering("stream", pointer)
+    )
+    monkeypatch.setattr(adapter, "_cupy", lambda: types.SimpleNamespace(cuda=cuda))
+    monkeypatch.setattr(
+        torch.cuda, "current_stream", lambda device: types.SimpleNamespace(cuda_stream=100 + device.index)
+    )
+    with adapter._stream(types.SimpleNamespace(is_cpu=False, device=torch.device("cuda:3"))):
+        assert entered == [("device", 3), ("stream", 103)]
+    assert entered[2:] == ["left", "left"]
+
+
 # ---------------------------------------------------------------------------------------------- errors
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor that says it is on a device for which there is no kernel."""
+
+    device = torch.device("xpu:1")
+
 
 BAD = {
     "list": (TypeError, r"input must be a torch\.Tensor, got list", lambda: [1.0]),
@@ -476,11 +509,22 @@ BAD = {
         r"input has layout torch\.sparse_coo, expected torch\.strided",
         lambda: torch.eye(3).to_sparse(),
     ),
+    "quantized": (
+        TypeError,
+        r"input is quantized \(torch\.qint8\); dequantize it first",
+        lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+    ),
+    "another device": (
+        TypeError,
+        r"input is on device xpu:1, expected cpu or cuda",
+        lambda: torch.ones(3).as_subclass(Elsewhere),
+    ),
     "complex": (TypeError, r"input has dtype torch\.complex64, expected torch\.float16", lambda: torch.ones(3) * 1j),
     "integers": (TypeError, r"input has dtype torch\.int64, expected", lambda: torch.ones(3, dtype=torch.int64)),
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*quantization:DeprecationWarning", "ignore:.*quantize_per_tensor:UserWarning")
 @pytest.mark.parametrize(("error", "message", "make"), BAD.values(), ids=BAD)
 def test_bad_tensors(error, message, make):
     for function in (
