@@ -55,7 +55,8 @@ PAIRS = {
     "bias_act": (pyleaky.torch.bias_act, torch_bias_act, True, None),
 }  # fmt: skip
 RANDOM = ("dropout", "rrelu")
-WAYS = ("PyTorch", "PyTorch, in place", "pyleaky", "pyleaky, in place")
+NO_CACHE = "pyleaky, set_cache_limit(0)"
+WAYS = ("PyTorch", "PyTorch, in place", "pyleaky", "pyleaky, in place", NO_CACHE)
 
 
 def in_turns(statements, names, rounds, target, seconds):
@@ -146,6 +147,8 @@ def train_here(way, batch, steps):
     """Run by the process of one way."""
     torch.set_num_threads(THREADS)
     pyleaky.set_num_threads(THREADS)
+    if way == NO_CACHE:
+        pyleaky.set_cache_limit(0)
     torch.manual_seed(0)
     network = torch_digits.residual_network(3, (32, 64, 128), 10, "leaky_relu")
     images, labels = torch.randn(batch, 3, 32, 32), torch.randint(0, 10, (batch,))
