@@ -542,6 +542,14 @@ class Settings(NamedTuple):
                 "give the mask too, or x"
             )
 
+    def is_output_enough(self, dtype):
+        """Whether the gradient may be had from the output alone, and exactly."""
+        try:
+            self.check_output_is_enough(dtype)
+        except ValueError:
+            return False
+        return self.is_piecewise_linear
+
 
 @functools.lru_cache(maxsize=64)
 def _hashable_settings(activation, negative_slope, gain, clamp):

@@ -6,6 +6,7 @@ on a GPU, TensorFlow brings to the host and back.  relu and leaky_relu save a pa
 element; dropout and rrelu save their seed.  To add a function, add it with its gradient, and a layer.
 """
 
+import contextlib
 import functools
 from typing import Any
 
@@ -240,10 +241,10 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
 
 
 def _number(argument: Any, value: Any) -> Any:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{argument} must be a number, got {type(value).__name__}") from None
+    if not isinstance(value, str | bytes | keras.Variable) and not tf.is_tensor(value):  # whose gradient would be lost
+        with contextlib.suppress(TypeError):
+            return float(value)
+    raise TypeError(f"{argument} must be a number, got {type(value).__name__}")
 
 
 def _rectify(x: Any, slope: Any) -> Any:
@@ -734,11 +735,7 @@ def bias_act(
     keywords: Any = {
         "axis": axis, "activation": activation, "negative_slope": negative_slope, "gain": gain, "clamp": clamp,
     }  # fmt: skip
-    try:
-        settings.check_output_is_enough(np.dtype(x.dtype.as_numpy_dtype))
-        from_output = settings.is_piecewise_linear
-    except ValueError:
-        from_output = False
+    from_output = settings.is_output_enough(np.dtype(x.dtype.as_numpy_dtype))
 
     @tf.custom_gradient
     def activate(*tensors: Any) -> Any:

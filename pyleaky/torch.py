@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import pyleaky
+from pyleaky._fused import checked_settings
 
 try:
     import torch
@@ -380,12 +381,6 @@ def _keywords(settings: Any) -> Any:
     return dict(zip(("axis", "activation", "negative_slope", "gain", "clamp"), settings, strict=True))
 
 
-def _is_output_enough(axis: Any, activation: Any, slope: Any, gain: Any, clamp: Any) -> Any:
-    """Whether the gradient may be had from the output alone, and exactly."""
-    usable = gain is None or gain > 0.501
-    return usable and (activation in ("linear", "relu") or (activation == "leaky_relu" and slope >= 0))
-
-
 def _bias_gradients(grad: Any, x: Any, bias: Any, output: Any, *settings: Any) -> Any:
     dx, dbias = pyleaky.bias_act_backward(grad, x, bias, output=output, **_keywords(settings))
     return dx, dx[:0].reshape(-1) if dbias is None else dbias
@@ -418,7 +413,7 @@ def _bias_second(ctx: Any, ggx: Any, ggbias: Any) -> Any:
 def _save_bias_act(ctx: Any, inputs: Any, output: Any) -> Any:
     x, bias, *ctx.settings = inputs
     # The next layer keeps the output anyway.
-    enough = _is_output_enough(*ctx.settings)
+    enough = checked_settings(*ctx.settings[1:]).is_output_enough(x.dtype)
     ctx.save_for_backward(None if enough else x, bias, output if enough else None)
 
 

@@ -539,12 +539,17 @@ def test_other_devices(monkeypatch):
         adapter.relu(elsewhere)
 
 
+LEARNED = keras.Variable(0.1)
+
+
 @pytest.mark.parametrize("mode", ["eager", "graph"])
 def test_other_bad_input(mode):
     x = tf.constant(array())
     for error, message, call in [
         (TypeError, "negative_slope must be a number, got list", lambda x: adapter.leaky_relu(x, [0.1])),
-        (TypeError, "alpha must be a number, got str", lambda x: adapter.elu(x, "much")),
+        (TypeError, "alpha must be a number, got str", lambda x: adapter.elu(x, "0.5")),
+        (TypeError, "negative_slope must be a number, got", lambda x: adapter.leaky_relu(x, tf.constant(0.1))),
+        (TypeError, "alpha must be a number, got Variable", lambda x: adapter.elu(x, LEARNED)),
         (ValueError, "alpha must not be 0", lambda x: adapter.celu(x, 0.0)),
         (ValueError, r"rate must be in \[0, 1\], got 1.5", lambda x: adapter.dropout(x, 1.5)),
         (ValueError, "seed must be in", lambda x: adapter.dropout(x, seed=-1)),
