@@ -5,8 +5,10 @@ typed-memoryview layer (kernels.pyx, .pxd, .pyi) is written here from its templa
 """
 
 import os
+import platform
 import re
-import shutil
+import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -22,17 +24,25 @@ try:
 except ImportError as error:
     sys.exit(f"pyleaky needs Cython >= 3.1 and NumPy >= 2.0 to be built, and {error.name} is not installed")
 
+if sys.byteorder != "little" or sys.maxsize < 2**32:
+    sys.exit(
+        f"pyleaky needs a 64-bit little-endian processor, found {platform.machine()} "
+        f"({sys.byteorder}-endian, {8 * struct.calcsize('P')} bits)"
+    )
 if int(np.__version__.split(".")[0]) < 2:
     sys.exit(f"pyleaky needs NumPy >= 2.0 to be built, found NumPy {np.__version__}")
 
 HERE = Path(__file__).parent
 UNITS = ("kernels", "dispatch", "driver", "fused", "reductions", "threads", "limits", "memory")
 SOURCES = [f"src/{name}.c" for name in UNITS]
-MSVC = os.name == "nt"
-FLAGS = [] if MSVC else ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
-THREADS = [] if MSVC else ["-pthread"]
+WINDOWS, LINUX = os.name == "nt", sys.platform.startswith("linux")
+FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
 # Cython's own output trips over two of the warnings.
-CYTHON_FLAGS = [] if MSVC else ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+FLAGS += ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+HARDENING = [] if WINDOWS else ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
+LINK_HARDENING = ["-Wl,-z,relro,-z,now"] if LINUX else []
+THREADS = [] if WINDOWS else ["-pthread"]
+MINGW = ", of MinGW-w64" if WINDOWS else ""
 
 
 class Dtype(NamedTuple):
@@ -79,37 +89,59 @@ def write_kernels():
             target.write_text(text)
 
 
+def compiler_problem(command):
+    """What is wrong with a compiler that is called so; None where nothing is."""
+    asked = [*command, "-dM", "-E", "-x", "c", os.devnull]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    except OSError:
+        return f"{command[0]!r} was not found"
+    macros = dict(re.findall(r"^#define (\w+) (\d+)$", done.stdout, re.MULTILINE))
+    for name, macro, least in ("Clang", "__clang_major__", 7), ("GCC", "__GNUC__", 8):
+        if macro in macros:
+            return f"{command[0]!r} is {name} {macros[macro]}" if int(macros[macro]) < least else None
+    return f"{command[0]!r} is neither of them"
+
+
 class build_ext_with_compiler_check(build_ext):
+    def initialize_options(self):
+        super().initialize_options()
+        if WINDOWS:
+            self.compiler = "mingw32"
+
     def build_extensions(self):
-        command = getattr(self.compiler, "compiler", None)
-        if command and not shutil.which(command[0]):
+        if problem := compiler_problem(getattr(self.compiler, "compiler", ["cc"])):
             raise CompileError(
-                f"pyleaky needs a C11 compiler (GCC 8 or newer, Clang 7 or newer), and {command[0]!r} was not found; "
+                f"pyleaky needs a C11 compiler (GCC 8 or newer, Clang 7 or newer{MINGW}), and {problem}; "
                 "install one or name it in the environment variable CC"
             )
         super().build_extensions()
 
 
-def extension(name, sources):
+def extension(name, sources, *optimization):
     return Extension(
         f"pyleaky.{name}",
         [f"pyleaky/{name}.pyx", *sources],
         depends=[str(path.relative_to(HERE)) for path in (HERE / "src").iterdir()],
         include_dirs=["src", np.get_include()],
-        libraries=[] if MSVC else ["m"],
+        libraries=["m"],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
             ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
         ],
-        extra_compile_args=[*FLAGS, *CYTHON_FLAGS, *THREADS],
-        extra_link_args=THREADS,
+        extra_compile_args=[*optimization, *FLAGS, *HARDENING, *THREADS],
+        extra_link_args=[*LINK_HARDENING, *THREADS],
     )
 
 
 write_kernels()
 setup(
     ext_modules=cythonize(
-        [extension("_core", SOURCES), *(extension(name, []) for name in ("_functions", "_fused", "kernels"))],
+        [
+            extension("_core", SOURCES, "-O2", "-funswitch-loops"),
+            # What Cython writes is long, and none of it is a loop over elements.
+            *(extension(name, [], "-Os") for name in ("_functions", "_fused", "kernels")),
+        ],
         build_dir="build",
         compiler_directives={"language_level": 3},
     ),

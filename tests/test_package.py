@@ -117,15 +117,19 @@ def test_memoryview_functions_match_their_stub():
 
 @pytest.fixture
 def tree(tmp_path):
-    """A copy of what is needed to build, so that a failing build leaves nothing behind."""
+    """What setup.py looks at, without what takes long to translate, so that a failing build leaves nothing behind."""
     if not (SOURCE / "setup.py").exists():
         pytest.skip("not in the source tree")
     pytest.importorskip("Cython", reason="Cython is not installed")
     pytest.importorskip("setuptools", reason="setuptools is not installed")
-    for name in ("src", "pyleaky"):
-        shutil.copytree(SOURCE / name, tmp_path / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(SOURCE / name, tmp_path)
+    shutil.copytree(SOURCE / "src", tmp_path / "src")
+    (tmp_path / "pyleaky").mkdir()
+    for path in (SOURCE / "pyleaky").glob("*.pyx*"):
+        (tmp_path / "pyleaky" / path.name).touch()
+    for suffix in ("pxd", "pyi"):
+        (tmp_path / f"pyleaky/kernels.{suffix}.in").touch()
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "pyleaky/__init__.py"):
+        shutil.copy(SOURCE / name, tmp_path / name)
     return tmp_path
 
 
@@ -145,6 +149,30 @@ def test_no_compiler_at_build(tree):
     assert result.returncode != 0
     assert "pyleaky needs a C11 compiler (GCC 8 or newer, Clang 7 or newer)" in result.stderr
     assert "'no-such-compiler' was not found" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("prints", "found"),
+    [
+        ("#define __GNUC__ 7", "is GCC 7"),
+        ("#define __GNUC__ 4\n#define __clang_major__ 6", "is Clang 6"),
+        ("Tiny C", "is neither of them"),
+    ],
+)
+def test_compiler_that_is_too_old_at_build(tree, prints, found):
+    compiler = tree / "compiler"
+    compiler.write_text(f"#!/bin/sh\necho '{prints}'\n")
+    compiler.chmod(0o755)
+    result = build(tree, "setup.py", "build_ext", CC=str(compiler))
+    assert result.returncode != 0
+    assert f"pyleaky needs a C11 compiler (GCC 8 or newer, Clang 7 or newer), and '{compiler}' {found}" in result.stderr
+
+
+def test_unsupported_processor_at_build(tree):
+    code = "import runpy, sys; sys.byteorder = 'big'; runpy.run_path('setup.py', run_name='__main__')"
+    result = build(tree, "-c", code)
+    assert result.returncode != 0
+    assert f"needs a 64-bit little-endian processor, found {os.uname().machine} (big-endian, 64 bits)" in result.stderr
 
 
 def test_old_numpy_at_build(tree):
