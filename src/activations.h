@@ -5,8 +5,8 @@
  * Parameters come last among the inputs and may be one number for the whole call.  A formula uses only the v_ words
  * of the vocabulary (simd_scalar.h lists them) and reads as C, as CUDA and as Python alike: kernels.c compiles it for
  * every ISA and dtype, its text is the body of the CuPy kernel, and _generic.py parses it for any other namespace.  To
- * add an activation, add a row per direction here, a public function in pyleaky/_functions.pyx and a reference in
- * tests/reference.py.
+ * add an activation, add a row per direction at the end (so that tests/c/digests.txt keeps its lines: the inputs belong
+ * to a row's place), a public function in pyleaky/_functions.pyx and a reference in tests/reference.py.
  *
  * 0 is on the negative side (`x > 0` is the test), and so is NaN.  relu asks for `x < 0` instead, so that NaN and -0.0
  * pass through it and -inf becomes 0. */

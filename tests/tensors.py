@@ -5,6 +5,7 @@ CASES names for each call the argument at fault; tests/test_errors.py fails when
 what is raised, by kind of tensor and call: in a process of its own, which spares the tests that library.
 """
 
+import inspect
 import json
 import os
 import sys
@@ -19,8 +20,10 @@ A, ROW, MASK = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3), np.ones(3,
 ARRAYS = SimpleNamespace(a=A, row=ROW, number=np.float32(0.5), mask=MASK)
 
 # t.a, t.row, t.number and t.mask are tensors of the shapes and dtypes of these arrays.
+ROWS = pyleaky._core.ROWS
+FAMILY = [name for name in ROWS if f"{name}_backward" in ROWS]
 CASES = {}
-for _name in ("relu", "leaky_relu", "elu", "celu", "selu"):
+for _name in FAMILY:
     _f, _b = getattr(pyleaky, _name), getattr(pyleaky, f"{_name}_backward")
     CASES |= {
         f"{_name}, out": ("out", lambda t, f=_f: f(A, out=t.a)),
@@ -45,7 +48,7 @@ for _name in ("relu", "leaky_relu"):
         f"{_name}_backward, mask and out": ("out", lambda t, f=_b: f(A, mask=MASK, out=t.a)),
         f"{_name}_backward, grad beside a mask": ("grad", lambda t, f=_b: f(t.a, mask=MASK)),
     }
-for _name in ("elu", "celu", "selu"):
+for _name in (name for name in FAMILY if f"{name}_double_backward" in ROWS):
     _d = getattr(pyleaky, f"{_name}_double_backward")
     CASES |= {
         f"{_name}_double_backward, gg": ("gg", lambda t, f=_d: f(t.a, A, A)),
@@ -53,15 +56,21 @@ for _name in ("elu", "celu", "selu"):
         f"{_name}_double_backward, x": ("x", lambda t, f=_d: f(A, A, t.a)),
         f"{_name}_double_backward, a list": ("x[1]", lambda t, f=_d: f(A, A, [ROW, t.row])),
     }
-for _name in ("elu", "celu"):
-    _f, _b, _d = (getattr(pyleaky, f"{_name}{kind}") for kind in ("", "_backward", "_double_backward"))
+for _name in (name for name in FAMILY if ROWS[name].parameters):
+    _f, _b = getattr(pyleaky, _name), getattr(pyleaky, f"{_name}_backward")
+    _parameter = [*inspect.signature(_f).parameters][1]
     CASES |= {
-        f"{_name}, alpha": ("alpha", lambda t, f=_f: f(A, t.number)),
-        f"{_name}, an alpha for each": ("alpha", lambda t, f=_f: f(A, t.row)),
-        f"{_name}_backward, alpha": ("alpha", lambda t, f=_b: f(A, A, t.number)),
-        f"{_name}_backward, output and alpha": ("alpha", lambda t, f=_b: f(A, output=A, alpha=t.number)),
-        f"{_name}_double_backward, alpha": ("alpha", lambda t, f=_d: f(A, A, A, t.number)),
+        f"{_name}, {_parameter}": (_parameter, lambda t, f=_f: f(A, t.number)),
+        f"{_name}, a {_parameter} for each": (_parameter, lambda t, f=_f: f(A, t.row)),
+        f"{_name}_backward, {_parameter}": (_parameter, lambda t, f=_b: f(A, A, t.number)),
+        f"{_name}_backward, output and {_parameter}": (
+            _parameter,
+            lambda t, f=_b, parameter=_parameter: f(A, output=A, **{parameter: t.number}),
+        ),
     }
+    if f"{_name}_double_backward" in ROWS:
+        _d = getattr(pyleaky, f"{_name}_double_backward")
+        CASES[f"{_name}_double_backward, {_parameter}"] = _parameter, lambda t, f=_d: f(A, A, A, t.number)
 for _argument in ("negative_slope", "gain", "clamp"):
     CASES |= {
         f"{_f.__name__}, {_argument}": (
@@ -81,17 +90,10 @@ for _place, _argument in enumerate(("lower", "upper")):
         f"rrelu_backward, {_argument}": (_argument, lambda t, b=_bounds: pyleaky.rrelu_backward(A, A, *b(t), seed=1)),
     }
 CASES |= {
-    "leaky_relu, one slope": ("negative_slope", lambda t: pyleaky.leaky_relu(A, t.number)),
-    "leaky_relu, slopes": ("negative_slope", lambda t: pyleaky.leaky_relu(A, t.row)),
     "leaky_relu, a list of slopes": ("negative_slope[2]", lambda t: pyleaky.leaky_relu(A, [0.1, 0.2, t.number])),
     "leaky_relu, return_mask and slope": (
         "negative_slope",
         lambda t: pyleaky.leaky_relu(A, t.number, return_mask=True),
-    ),
-    "leaky_relu_backward, slope": ("negative_slope", lambda t: pyleaky.leaky_relu_backward(A, A, t.number)),
-    "leaky_relu_backward, output and slope": (
-        "negative_slope",
-        lambda t: pyleaky.leaky_relu_backward(A, output=A, negative_slope=t.number),
     ),
     "leaky_relu_backward, mask and slope": (
         "negative_slope",
@@ -194,13 +196,8 @@ CASES |= {
 }
 
 # With nothing but tensors, which is fine for those of PyTorch.
-ALONE = {
-    "relu": ("x", lambda t: pyleaky.relu(t.a)),
-    "leaky_relu": ("x", lambda t: pyleaky.leaky_relu(t.a, 0.1)),
+ALONE = {name: ("x", lambda t, name=name: getattr(pyleaky, name)(t.a)) for name in FAMILY} | {
     "prelu": ("x", lambda t: pyleaky.prelu(t.a, t.row, axis=1)),
-    "elu": ("x", lambda t: pyleaky.elu(t.a)),
-    "celu": ("x", lambda t: pyleaky.celu(t.a)),
-    "selu": ("x", lambda t: pyleaky.selu(t.a)),
     "relu_backward": ("grad", lambda t: pyleaky.relu_backward(t.a, t.a)),
     "prelu_backward": ("grad", lambda t: pyleaky.prelu_backward(t.a, t.a, t.row, axis=1)),
     "selu_double_backward": ("gg", lambda t: pyleaky.selu_double_backward(t.a, t.a, t.a)),

@@ -15,21 +15,17 @@ from conftest import to_numpy
 
 import pyleaky
 
-FORWARD = {
-    "relu": lambda x, **options: pyleaky.relu(x, **options),
-    "leaky_relu": lambda x, **options: pyleaky.leaky_relu(x, 0.1, **options),
-    "prelu": lambda x, **options: pyleaky.prelu(x, 0.1, **options),
-    "elu": lambda x, **options: pyleaky.elu(x, 0.7, **options),
-    "celu": lambda x, **options: pyleaky.celu(x, 0.7, **options),
-    "selu": lambda x, **options: pyleaky.selu(x, **options),
-}
-BACKWARD = {
-    "relu_backward": lambda grad, x, **options: pyleaky.relu_backward(grad, x, **options),
-    "leaky_relu_backward": lambda grad, x, **options: pyleaky.leaky_relu_backward(grad, x, 0.1, **options),
-    "elu_backward": lambda grad, x, **options: pyleaky.elu_backward(grad, x, 0.7, **options),
-    "celu_backward": lambda grad, x, **options: pyleaky.celu_backward(grad, x, 0.7, **options),
-    "selu_backward": lambda grad, x, **options: pyleaky.selu_backward(grad, x, **options),
-}
+
+def with_number(name):
+    """The public function of a row, with a number for its parameter where it has one."""
+    function, numbers = getattr(pyleaky, name), (0.7,) * pyleaky._core.ROWS[name].parameters
+    return lambda *arrays, **options: function(*arrays, *numbers, **options)
+
+
+FAMILY = [name for name in pyleaky._core.ROWS if f"{name}_backward" in pyleaky._core.ROWS]
+FORWARD = {name: with_number(name) for name in FAMILY}
+FORWARD["prelu"] = lambda x, **options: pyleaky.prelu(x, 0.1, **options)
+BACKWARD = {f"{name}_backward": with_number(f"{name}_backward") for name in FAMILY}
 CALLABLES = [
     name for name in pyleaky.__all__ if callable(getattr(pyleaky, name)) and name != "plot_activations"
 ]  # which needs Matplotlib to be called, and has tests of its own

@@ -871,7 +871,7 @@ def every_call(cupy, dtype=np.float32):
         "l2_penalty": (lambda grad, x: training.l2_penalty([grad, x], 0.1), grad | x),
         "add_l2_grad": (lambda grad, x: training.add_l2_grad([grad], [x], 0.1), grad | x),
     }
-    for name in ("relu", "leaky_relu", "elu", "celu", "selu"):
+    for name in (name for name in _core.ROWS if f"{name}_backward" in _core.ROWS):
         function, backward = getattr(pyleaky, name), getattr(pyleaky, f"{name}_backward")
         calls[name] = function, x
         calls[f"{name}_backward"] = backward, grad | x
@@ -881,7 +881,7 @@ def every_call(cupy, dtype=np.float32):
         if name in ("relu", "leaky_relu"):
             calls[f"{name}, mask"] = lambda function=function, **given: function(**given, return_mask=True), x
             calls[f"{name}_backward, mask"] = backward, grad | mask
-        else:
+        if f"{name}_double_backward" in _core.ROWS:
             calls[f"{name}_double_backward"] = getattr(pyleaky, f"{name}_double_backward"), gg | grad | x
     return calls
 
