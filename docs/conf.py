@@ -4,6 +4,7 @@ Nothing is fetched while building or reading: no inventories of other projects, 
 What is made on the way (reference/generated, gallery, results) is not committed.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -88,3 +89,15 @@ html_sidebars = {"quickstart": [], "semantics": [], "porting": [], "contributing
 # ---- links to other sites, by `make docs-links`
 linkcheck_timeout = 20
 linkcheck_retries = 2
+
+
+def break_at_dots(app, pagename, templatename, context, doctree):
+    """Let a heading such as pyleaky.diagnostics.UnitMonitor break where it has a dot."""
+    if "body" in context:
+        context["body"] = re.sub(
+            r"(?<=<h1>)[\w.]+", lambda name: name[0].replace(".", ".<wbr>"), context["body"], count=1
+        )
+
+
+def setup(app):
+    app.connect("html-page-context", break_at_dots)

@@ -14,6 +14,7 @@ import matplotlib
 from docutils import nodes
 from matplotlib import pyplot
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import LogLocator, NullFormatter
 from sphinx.util.docutils import SphinxDirective
 from sphinx_gallery.scrapers import figure_rst
@@ -83,6 +84,7 @@ def activation(name, place):
     """One half of plot_activations: the function, or its derivative."""
     figure = pyleaky.plot_activations([name], params={name: PARAMETERS[name]} if name in PARAMETERS else None)
     figure.delaxes(figure.axes[1 - place])
+    figure.axes[0].set_subplotspec(GridSpec(1, 1, figure=figure)[0])
     figure.set_size_inches(3.8, 2.9)
     return figure
 
