@@ -84,7 +84,8 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"quickstart": [], "semantics": [], "porting": [], "contributing": [], "changelog": []}
+# Pages without others below them need no list of these.
+html_sidebars = {name: [] for name in ("quickstart", "semantics", "performance", "porting", "contributing", "changelog")}
 
 # ---- links to other sites, by `make docs-links`
 linkcheck_timeout = 20
