@@ -85,7 +85,8 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 # Pages without others below them need no list of these.
-html_sidebars = {name: [] for name in ("quickstart", "semantics", "performance", "porting", "contributing", "changelog")}
+ALONE = ("quickstart", "semantics", "performance", "porting", "contributing", "changelog")
+html_sidebars = {name: [] for name in ALONE}
 
 # ---- links to other sites, by `make docs-links`
 linkcheck_timeout = 20
