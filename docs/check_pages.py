@@ -21,8 +21,10 @@ LINKS = "[...document.querySelectorAll('a[href], img[src]')].map(e => e.href || 
 ANCHORS = "[...document.querySelectorAll('[id]')].map(e => e.id)"
 # What reaches over the edge without a box around it that scrolls: it would be cut off.
 CUT_OFF = """[...document.querySelectorAll('.bd-content *')].filter(element => {
-    if (element.getBoundingClientRect().right <= window.innerWidth + 1) return false;
-    for (let box = element; box.parentElement; box = box.parentElement)
+    if (getComputedStyle(element).textOverflow === 'ellipsis') return false;
+    const place = element.getBoundingClientRect();
+    if (Math.max(place.right, place.left + element.scrollWidth) <= window.innerWidth + 1) return false;
+    for (let box = element; box; box = box.parentElement)
         if (['auto', 'scroll'].includes(getComputedStyle(box).overflowX) && box.clientWidth < window.innerWidth
             && box.getBoundingClientRect().right <= window.innerWidth + 1) return false;
     return true;
