@@ -902,7 +902,8 @@ static void memory(void)
     what = "memory";
     for (ptrdiff_t left = 1 + choose(40); left > 0; left--) {
         const ptrdiff_t k = choose(HELD), kind = choose(12);
-        const size_t bytes = kind == 11 ? (size_t)choose(4) << 20 : (size_t)(choose(4) ? choose(20000) : choose(65536) * 4);
+        const size_t any = kind == 11 ? (size_t)choose(4) << 20 : (size_t)(choose(4) ? choose(20000) : choose(65536) * 4);
+        const size_t bytes = kind == 7 ? any / 8 * 8 : any;
         unsigned char *block = NULL;
         if (kind == 0)
             leaky_memory_clear();
@@ -924,7 +925,7 @@ static void memory(void)
                 require(block[i] == 'a' + k, "resizing lost what a block held");
         } else {
             require((block = kind == 7 ? leaky_memory_take_zeros(bytes / 8, 8) : leaky_memory_take(bytes)) != NULL, "no memory");
-            for (size_t i = 0; kind == 7 && i < bytes / 8 * 8; i++)
+            for (size_t i = 0; kind == 7 && i < bytes; i++)
                 require(block[i] == 0, "not zeros");
             leaky_memory_give(blocks[k]);
         }
