@@ -10,8 +10,9 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 AARCH64_CC ?= aarch64-linux-gnu-gcc
 AARCH64_RUN ?= qemu-aarch64-static
 
-.PHONY: demo test test-c test-c-sanitize test-c-threads test-c-aarch64 test-gpu exhaustive nightly bench evidence docs docs-links \
-	docs-pages wheels test-aarch64 version release-check lint clean
+.PHONY: demo test test-c test-c-sanitize test-c-threads test-c-valgrind test-c-aarch64 test-c-windows fuzz coverage-c
+.PHONY: test-gpu exhaustive nightly bench evidence docs docs-links docs-pages lint clean
+.PHONY: wheels test-aarch64 version release-check
 
 demo: $(VENV)/.examples
 	$(BIN)/python examples/digits.py $(DEMO)
@@ -30,15 +31,27 @@ $(BIN)/python:
 
 # ---- the C core without Python; the digests do not depend on compiler or ISA, so all runs are held against one list
 # src/kernels.c takes long to compile, and the test of the vocabulary, which includes it, as long: both at once.
+comma := ,
 OTHERS := $(filter-out src/kernels.c,$(wildcard src/*.c))
-define run_c_tests
+# tests/c/test_machine.c stands in for these functions of the system.
+WRAP := $(addprefix -Wl$(comma)--wrap=,malloc calloc mmap pthread_create pthread_setaffinity_np sched_getaffinity sched_getcpu \
+    clock_gettime sysconf fopen)
+FUZZ_RUNS ?= 20000
+define build_c_tests
 	@mkdir -p $(C_TESTS)
 	$(1) $(C_FLAGS) -c src/kernels.c -o $(C_TESTS)/kernels.o & kernels=$$!; \
 	$(1) $(C_FLAGS) $(OTHERS) tests/c/test_vocabulary.c -pthread -lm -o $(C_TESTS)/test_vocabulary && wait $$kernels
 	$(1) $(C_FLAGS) $(C_TESTS)/kernels.o $(OTHERS) tests/c/test_kernels.c -pthread -lm -o $(C_TESTS)/test_kernels
 	$(1) $(C_FLAGS) $(C_TESTS)/kernels.o $(OTHERS) tests/c/test_threads.c -pthread -lm -o $(C_TESTS)/test_threads
+	$(1) $(C_FLAGS) $(C_TESTS)/kernels.o $(OTHERS) tests/c/test_machine.c $(WRAP) -pthread -lm -o $(C_TESTS)/test_machine
+	$(1) $(C_FLAGS) $(C_TESTS)/kernels.o $(OTHERS) tests/c/fuzz_driver.c -pthread -lm -o $(C_TESTS)/fuzz_driver
+endef
+define run_c_tests
+	$(call build_c_tests,$(1))
 	$(2) $(C_TESTS)/test_vocabulary
 	$(2) $(C_TESTS)/test_threads
+	$(2) $(C_TESTS)/test_machine
+	$(2) $(C_TESTS)/fuzz_driver $(FUZZ_RUNS)
 	$(2) $(C_TESTS)/test_kernels > $(C_TESTS)/digests.txt
 	diff tests/c/digests.txt $(C_TESTS)/digests.txt && echo "digests agree"
 endef
@@ -54,8 +67,71 @@ test-c-threads:
 	$(CC) $(C_FLAGS) -fsanitize=thread src/*.c tests/c/test_threads.c -pthread -lm -o $(C_TESTS)/test_threads
 	$(C_TESTS)/test_threads && echo "no data race"
 
+# With what valgrind's CPU has: AVX2, and no AVX-512.
+test-c-valgrind: VALGRIND := valgrind -q --error-exitcode=9 --leak-check=full --fair-sched=yes
+test-c-valgrind:
+	$(call build_c_tests,$(CC))
+	$(VALGRIND) $(C_TESTS)/test_machine
+	$(VALGRIND) $(C_TESTS)/fuzz_driver 500
+	$(VALGRIND) $(C_TESTS)/test_kernels 67 > /dev/null && echo "no error in memory"
+
 test-c-aarch64:
 	$(call run_c_tests,$(AARCH64_CC) -static,$(AARCH64_RUN))
+
+# Without the option of the assembler only the scalar kernels are safe there (src/kernels.c says why).
+MINGW_CC ?= x86_64-w64-mingw32-gcc
+WINE ?= wine
+WINDOWS := build/windows
+MINGW_SIMD := -Wa,-muse-unaligned-vector-move -DLEAKY_UNALIGNED_MOVES
+test-c-windows: export WINEPREFIX := $(abspath $(WINDOWS)/wine)
+test-c-windows: export WINEDEBUG := -all
+test-c-windows:
+	@mkdir -p $(WINDOWS)
+	simd=; echo | $(MINGW_CC) $(MINGW_SIMD) -xc -c - -o $(WINDOWS)/try.o 2> /dev/null && simd='$(MINGW_SIMD)'; \
+	for source in src/*.c; do \
+	    $(MINGW_CC) $(C_FLAGS) $$simd -c $$source -o $(WINDOWS)/$$(basename $$source .c).o || exit 1; \
+	done
+	for test in test_kernels fuzz_driver; do \
+	    $(MINGW_CC) $(C_FLAGS) $(patsubst src/%.c,$(WINDOWS)/%.o,$(wildcard src/*.c)) tests/c/$$test.c -lm \
+	        -o $(WINDOWS)/$$test.exe || exit 1; \
+	done
+	@if ! command -v $(WINE) > /dev/null; then echo "compiled only: there is no $(WINE) to run it with"; else \
+	    $(WINE) $(WINDOWS)/fuzz_driver.exe 5000 && \
+	    $(WINE) $(WINDOWS)/test_kernels.exe > $(WINDOWS)/digests.txt && \
+	    diff --strip-trailing-cr tests/c/digests.txt $(WINDOWS)/digests.txt && echo "digests agree"; fi
+
+# Random input finds its way by what it has covered; a finding stays in build/fuzz.  UBSan has the kernels in test-c-sanitize.
+FUZZ_SECONDS ?= 600
+FUZZ_FLAGS := -O1 -fno-sanitize-recover=all -fno-sanitize-coverage=trace-cmp
+fuzz:
+	@mkdir -p build/fuzz/corpus
+	@for k in 1 2 3 4 5 6 7 8; do head -c 256 /dev/urandom > build/fuzz/corpus/$$k; done
+	clang $(C_FLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address -c src/kernels.c -o build/fuzz/kernels.o
+	clang $(C_FLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -DLEAKY_LIBFUZZER build/fuzz/kernels.o $(OTHERS) \
+	    tests/c/fuzz_driver.c -pthread -lm -o build/fuzz/fuzz_driver
+	build/fuzz/fuzz_driver -max_total_time=$(FUZZ_SECONDS) -max_len=300 -len_control=0 -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/ build/fuzz/corpus > build/fuzz/log 2>&1 || { tail -40 build/fuzz/log; exit 1; }
+	@grep -E 'DONE|number_of_executed' build/fuzz/log
+
+# Lines and branches that the tests of the core go through.  Every instruction set's and dtype's copy of a kernel counts by itself.
+COVERAGE := build/coverage
+COVERAGE_FLAGS := -O1 -fprofile-instr-generate -fcoverage-mapping
+FEWEST_BRANCHES := 95 # percent, in all
+coverage-c: export LLVM_PROFILE_FILE := $(abspath $(COVERAGE))/%p.profraw
+coverage-c:
+	@mkdir -p $(COVERAGE) && rm -f $(COVERAGE)/*.profraw
+	clang $(C_FLAGS) $(COVERAGE_FLAGS) -c src/kernels.c -o $(COVERAGE)/kernels.o
+	for test in test_kernels test_threads test_machine fuzz_driver; do \
+	    wrap=; [ $$test != test_machine ] || wrap='$(WRAP)'; \
+	    clang $(C_FLAGS) $(COVERAGE_FLAGS) $(COVERAGE)/kernels.o $(OTHERS) tests/c/$$test.c $$wrap -pthread -lm \
+	        -o $(COVERAGE)/$$test && \
+	    $(COVERAGE)/$$test > $(COVERAGE)/out || exit 1; \
+	done
+	llvm-profdata merge -o $(COVERAGE)/all.profdata $(COVERAGE)/*.profraw
+	llvm-cov report $(COVERAGE)/test_machine -instr-profile=$(COVERAGE)/all.profdata -show-functions -show-branch-summary src/*.* \
+	    > $(COVERAGE)/functions.txt
+	awk -v fewest=$(FEWEST_BRANCHES) -f tests/c/coverage.awk $(COVERAGE)/functions.txt > docs/coverage-c.txt; \
+	    status=$$?; cat docs/coverage-c.txt; exit $$status
 
 # ---- the accuracy on every float32 and every half beside the peers, some 20 minutes; the result is committed
 exhaustive: $(VENV)/.test

@@ -242,7 +242,8 @@ struct each_job {
     ptrdiff_t size;
 };
 
-/* Both rows for so few elements at a time that the second finds grad and x in the first-level cache. */
+/* Both rows for so few elements at a time that the second finds grad and x in the first-level cache; dx is the second, since
+ * it may be grad or x. */
 static void each_part(const void *context, ptrdiff_t from, ptrdiff_t n)
 {
     enum { BLOCK = 1024 };
@@ -250,11 +251,11 @@ static void each_part(const void *context, ptrdiff_t from, ptrdiff_t n)
     const ptrdiff_t size = job->size, steps[4] = {size, size, size, size};
     for (ptrdiff_t done = 0, count; done < n; done += count) {
         const ptrdiff_t at = (from + done) * size;
-        char *args[4] = {(char *)job->grad + at, (char *)job->x + at, (char *)job->weight + at, job->dx + at};
+        char *args[4] = {(char *)job->grad + at, (char *)job->x + at, job->weight_grad + at, job->dx + at};
         count = n - done < BLOCK ? n - done : BLOCK;
-        job->kernels[0](args, &count, steps, NULL);
-        args[2] = job->weight_grad + at;
         job->kernels[1](args, &count, steps, NULL);
+        args[2] = (char *)job->weight + at;
+        job->kernels[0](args, &count, steps, NULL);
     }
 }
 

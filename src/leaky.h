@@ -200,7 +200,7 @@ int leaky_is_large(enum leaky_dtype dtype, ptrdiff_t n); /* a result to be writt
 void leaky_run_masked(enum leaky_masked_kernel kernel, enum leaky_dtype dtype, const char *in, char *out, unsigned char *mask,
                       ptrdiff_t n, double slope);
 /* Of contiguous arrays in C order that may be parts of larger ones: dims axes of so many elements; from one element to the
- * next along each of them the index rises by so much. */
+ * next along each of them the index rises by so much; none reaches 2^64. */
 void leaky_run_random(enum leaky_random_kernel kernel, enum leaky_dtype dtype, const struct leaky_random *call, int dims,
                       const ptrdiff_t *shape, const uint64_t *strides);
 /* dx and, for each weight, the sum of the row prelu_weight_grad, of contiguous arrays.  groups, an odd number of them and 3 at
@@ -210,7 +210,7 @@ int leaky_run_prelu_backward(enum leaky_dtype dtype, const char *grad, const cha
                              double *weight_grad, const ptrdiff_t *groups, int count);
 int leaky_run_prelu_backward_number(enum leaky_dtype dtype, const char *grad, const char *x, double weight, char *dx,
                                     double *weight_grad, ptrdiff_t n);
-/* The same where each of n elements has a weight of its own. */
+/* The same where each of n elements has a weight of its own.  In all three dx may be grad or x. */
 void leaky_run_prelu_backward_each(enum leaky_dtype dtype, const char *grad, const char *x, const char *weight, char *dx,
                                    char *weight_grad, ptrdiff_t n);
 /* n elements, without a bias where that is NULL; the same of the parameter, whose one channel then takes all elements.  -1 as

@@ -34,7 +34,7 @@ static long long cpus_in(const char *folder, int version)
 {
     const long long quota = version == 2 ? number_in(folder, "cpu.max", 0) : number_in(folder, "cpu.cfs_quota_us", 0);
     const long long period = version == 2 ? number_in(folder, "cpu.max", 1) : number_in(folder, "cpu.cfs_period_us", 0);
-    return quota > 0 && period > 0 ? (quota + period - 1) / period : -1;
+    return quota > 0 && period > 0 ? (quota - 1) / period + 1 : -1;
 }
 
 static long long bytes_in(const char *folder, int version)
@@ -94,6 +94,8 @@ size_t leaky_available_memory(void)
 {
 #if defined(__linux__)
     const long long all = (long long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), limit = least("memory", bytes_in);
+    if (all < 0) /* unknown */
+        return limit > 0 ? (size_t)limit : 0;
     return (size_t)(limit > 0 && limit < all ? limit : all);
 #else
     return 0;

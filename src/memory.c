@@ -54,7 +54,7 @@ static char *map(size_t size)
     const size_t page = page_size(), alignment = size < HUGE_PAGE ? page : HUGE_PAGE;
     if (size > SIZE_MAX / 2)
         return NULL;
-    size = (size + page - 1) / page * page;
+    size = size ? (size + page - 1) / page * page : page; /* what is kept counts, an empty block too */
     const size_t mapped = size + alignment + page;
     char *const mapping = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapping == MAP_FAILED)
@@ -201,13 +201,13 @@ struct leaky_memory_info leaky_memory_info(void)
     return info;
 }
 
-#else /* no recycling */
+#else /* no recycling; an empty block is a block, too, which realloc of 0 bytes would give back */
 
 #include <stdlib.h>
 
-void *leaky_memory_take(size_t size) { return malloc(size); }
-void *leaky_memory_take_zeros(size_t count, size_t size) { return calloc(count, size); }
-void *leaky_memory_resize(void *data, size_t size) { return realloc(data, size); }
+void *leaky_memory_take(size_t size) { return malloc(size ? size : 1); }
+void *leaky_memory_take_zeros(size_t count, size_t size) { return calloc(count ? count : 1, size ? size : 1); }
+void *leaky_memory_resize(void *data, size_t size) { return realloc(data, size ? size : 1); }
 void leaky_memory_give(void *data) { free(data); }
 int leaky_memory_trim(void) { return 0; }
 void leaky_memory_clear(void) {}

@@ -161,8 +161,26 @@ LEAKY_WORD void v_exp2_16(double *low, double *high)
     *low = W(v_scale_bits)(W(v_lookup16)(leaky_exp2_16, *low), *low);
 }
 #else
+#if defined(__MINGW32__)
+/* fma of mingw-w64 (10.0: mingw-w64-crt/math/fma.c) rounds twice.  Here the product is exact, and the sum is rounded to odd, which a
+ * second rounding to so much fewer bits does not notice (Boldo and Melquiond 2008). */
+LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c)
+{
+    const __float128 product = (__float128)a * b;
+    __float128 sum = product + c;
+    const __float128 added = sum - product, rest = (product - (sum - added)) + (c - added);
+    unsigned __int128 bits;
+    memcpy(&bits, &sum, sizeof bits);
+    if (sum - sum == 0 && rest != 0 && !(bits & 1)) {
+        bits += (rest > 0) == (sum > 0) ? 1 : -(unsigned __int128)1;
+        memcpy(&sum, &bits, sizeof bits);
+    }
+    return (v_t)sum;
+}
+#else
 LEAKY_WORD v_t v_fma(v_t a, v_t b, v_t c) { return fma(a, b, c); }
-LEAKY_WORD v_t v_fms(v_t a, v_t b, v_t c) { return fma(a, b, -c); }
+#endif
+LEAKY_WORD v_t v_fms(v_t a, v_t b, v_t c) { return v_fma(a, b, -c); }
 
 LEAKY_WORD v_t v_lookup16(const double *table, v_t kf)
 {

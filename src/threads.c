@@ -206,6 +206,8 @@ static void start_afresh(void)
     atomic_store(&pool.word, 0);
     atomic_store(&pool.awake, 0);
     atomic_store(&pool.caller_asleep, 0);
+    for (int i = 0; i < pool.workers; i++)
+        pool.worker[i].asleep = 0;
     pool.workers = 0;
     atomic_flag_clear(&pool.busy);
 }
@@ -225,7 +227,7 @@ static void start_workers(int count)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (; pool.workers < count; pool.workers++) {
         struct worker *const worker = &pool.worker[pool.workers];
-        worker->asleep = worker->stop = 0;
+        worker->stop = 0; /* asleep is 0 already, and who has the mutex may be reading it */
         worker->kept_off = -1;
         pthread_cond_init(&worker->wake, NULL);
         if (pthread_create(&worker->thread, NULL, work, worker)) {

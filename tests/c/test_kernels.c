@@ -5,6 +5,7 @@
  * compared by diff.  Formulas are checked elsewhere (tests/reference.py). */
 #include "../../src/leaky.h"
 #include "../../src/philox.h"
+#include "data.h"
 
 #include <fenv.h>
 #include <math.h>
@@ -12,79 +13,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(_WIN32)
+#include <windows.h>
+#else
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 #define OPERANDS (LEAKY_MAX_INPUTS + 1)
 #define GUARD 128    /* bytes watched on each side of an operand */
 #define LONGEST 1003 /* elements; above the block of the strided path */
 #define ROOM (3 * LONGEST * 8 + 4 * GUARD)
 
-static const ptrdiff_t sizes[LEAKY_DTYPES] = {2, 2, 4, 8};
-static const char *const dtype_names[LEAKY_DTYPES] = {"float16", "bfloat16", "float32", "float64"};
+/* 1, or of the lengths, steps and shifts only each so many-th, for valgrind, which takes its time and has no flags. */
+static int every = 1;
 static unsigned char memory[OPERANDS][ROOM], before[OPERANDS][ROOM], expected[OPERANDS][ROOM];
-static uint64_t random_state;
-
-static uint64_t next_random(void)
-{
-    random_state += 0x9e3779b97f4a7c15u; /* splitmix64 */
-    uint64_t z = random_state;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* One of: a special value, any bits at all, a number of everyday size. */
-static void put_random(unsigned char *p, enum leaky_dtype dtype)
-{
-    static const uint32_t special32[] = {0,          0x80000000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 1,
-                                         0x80000001, 0x007fffff, 0x807fffff, 0x00800000, 0x7f7fffff, 0xff7fffff};
-    static const uint64_t special64[] = {0,
-                                         0x8000000000000000,
-                                         0x7ff0000000000000,
-                                         0xfff0000000000000,
-                                         0x7ff8000000000000,
-                                         0xfff8000000000001,
-                                         1,
-                                         0x8000000000000001,
-                                         0x000fffffffffffff,
-                                         0x800fffffffffffff,
-                                         0x0010000000000000,
-                                         0x7fefffffffffffff,
-                                         0xffefffffffffffff};
-    const uint64_t kind = next_random() % 8, bits = next_random();
-    const int everyday = (int)(bits % 20001) - 10000;
-    const float narrow = (float)everyday / 1024;
-    const double wide = (double)everyday / 1000;
-
-    if (dtype < LEAKY_F32) { /* any bits, or about -3 to 3 */
-        const uint16_t raw = (uint16_t)(kind < 3 ? bits : (bits & 0x83ff) | (dtype == LEAKY_F16 ? 0x3c00 : 0x3e00));
-        memcpy(p, &raw, 2);
-    } else if (dtype == LEAKY_F32) {
-        const uint32_t raw = kind == 0 ? special32[bits % (sizeof special32 / 4)] : (uint32_t)bits;
-        memcpy(p, kind < 3 ? (const void *)&raw : (const void *)&narrow, 4);
-    } else {
-        const uint64_t raw = kind == 0 ? special64[bits % (sizeof special64 / 8)] : bits;
-        memcpy(p, kind < 3 ? (const void *)&raw : (const void *)&wide, 8);
-    }
-}
-
-static uint64_t canonical(const unsigned char *p, enum leaky_dtype dtype)
-{
-    uint16_t half;
-    uint32_t narrow;
-    uint64_t wide;
-    if (dtype < LEAKY_F32) {
-        memcpy(&half, p, 2);
-        return (half & 0x7fff) > (dtype == LEAKY_F16 ? 0x7c00 : 0x7f80) ? 0x7fff : half;
-    }
-    if (dtype == LEAKY_F32) {
-        memcpy(&narrow, p, 4);
-        return (narrow & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : narrow;
-    }
-    memcpy(&wide, p, 8);
-    return (wide & 0x7fffffffffffffff) > 0x7ff0000000000000 ? 0x7ff8000000000000 : wide;
-}
 
 static void fold(uint64_t *digest, uint64_t word)
 {
@@ -150,7 +93,7 @@ static void lengths_and_offsets(const struct leaky_entry *entry, uint64_t *diges
     ptrdiff_t origin[OPERANDS], steps[OPERANDS];
 
     for (int numbers = 0; numbers <= parameters; numbers += parameters ? parameters : 1)
-        for (ptrdiff_t n = 0; n <= LONGEST; n += n < 66 ? 1 : n < 300 ? 117 : LONGEST - n > 0 ? LONGEST - n : 1)
+        for (ptrdiff_t n = 0; n <= LONGEST; n += n < 66 ? every : n < 300 ? 117 : LONGEST - n > 0 ? LONGEST - n : 1)
             for (ptrdiff_t offset = 0; offset < 17; offset += n < 66 && n % 8 ? 5 : 1)
                 for (int misaligned = 0; misaligned < 2; misaligned++) {
                     for (int k = 0; k <= inputs; k++) {
@@ -172,7 +115,7 @@ static void strides(const struct leaky_entry *entry, uint64_t *digest)
     int combinations = 1;
     for (int k = 0; k <= inputs; k++)
         combinations *= 7;
-    for (int combination = 0; combination < combinations; combination += inputs > 3 ? 11 : 1) {
+    for (int combination = 0; combination < combinations; combination += every * (inputs > 3 ? 11 : 1)) {
         const ptrdiff_t n = some_n[combination % 5];
         ptrdiff_t origin[OPERANDS], steps[OPERANDS];
         for (int k = 0, rest = combination; k <= inputs; k++, rest /= 7) {
@@ -189,7 +132,7 @@ static void overlaps(const struct leaky_entry *entry, uint64_t *digest)
     const int inputs = leaky_rows[entry->row].inputs;
     const ptrdiff_t size = sizes[entry->dtype];
     for (int shared = 0; shared < inputs; shared++)
-        for (ptrdiff_t shift = -20; shift <= 20; shift++) /* bytes between the output and the input it overlaps */
+        for (ptrdiff_t shift = -20; shift <= 20; shift += every) /* bytes between the output and the input it overlaps */
             for (int length = 0; length < 5; length++)
                 for (int stride = 1; stride <= 2; stride++) {
                     int home[] = {0, 1, 2, 3, 4};
@@ -206,25 +149,60 @@ static void overlaps(const struct leaky_entry *entry, uint64_t *digest)
                 }
 }
 
+/* OPERANDS pages, each with one after it that nobody may touch. */
+static char *take_pages(ptrdiff_t page)
+{
+    const size_t bytes = (size_t)(2 * page * OPERANDS);
+#if defined(_WIN32)
+    DWORD before_it;
+    char *const pages = VirtualAlloc(NULL, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    int ok = pages != NULL;
+    for (int k = 0; ok && k < OPERANDS; k++)
+        ok = VirtualProtect(pages + (2 * k + 1) * page, (size_t)page, PAGE_NOACCESS, &before_it);
+#else
+    char *const pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int ok = pages != MAP_FAILED;
+    for (int k = 0; ok && k < OPERANDS; k++)
+        ok = !mprotect(pages + (2 * k + 1) * page, (size_t)page, PROT_NONE);
+#endif
+    if (!ok)
+        fprintf(stderr, "no pages to guard the operands with\n"), exit(1);
+    return pages;
+}
+
+static void give_pages(char *pages, ptrdiff_t page)
+{
+#if defined(_WIN32)
+    (void)page;
+    VirtualFree(pages, 0, MEM_RELEASE);
+#else
+    munmap(pages, (size_t)(2 * page * OPERANDS));
+#endif
+}
+
+static ptrdiff_t page_size(void)
+{
+#if defined(_WIN32)
+    SYSTEM_INFO system;
+    GetSystemInfo(&system);
+    return (ptrdiff_t)system.dwPageSize;
+#else
+    return sysconf(_SC_PAGESIZE);
+#endif
+}
+
 /* Operands end where an unmapped page begins: a read or write beyond the last element crashes. */
 static void page_ends(const struct leaky_entry *entry, uint64_t *digest)
 {
     const int inputs = leaky_rows[entry->row].inputs;
-    const ptrdiff_t size = sizes[entry->dtype], page = sysconf(_SC_PAGESIZE);
-    char *const pages = mmap(NULL, (size_t)(2 * page * OPERANDS), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages == MAP_FAILED) {
-        perror("mmap");
-        exit(1);
-    }
+    const ptrdiff_t size = sizes[entry->dtype], page = page_size();
+    char *const pages = take_pages(page);
     /* Anew, so that a longer row elsewhere in the table does not change the digest of this one. */
     random_state = (uint64_t)(entry->row * LEAKY_DTYPES + entry->dtype);
-    for (int k = 0; k < OPERANDS; k++) {
-        if (mprotect(pages + (2 * k + 1) * page, (size_t)page, PROT_NONE))
-            perror("mprotect"), exit(1);
+    for (int k = 0; k < OPERANDS; k++)
         for (ptrdiff_t i = 0; i < page; i += size)
             put_random((unsigned char *)pages + 2 * k * page + i, entry->dtype);
-    }
-    for (ptrdiff_t n = 0; n <= 70; n++) {
+    for (ptrdiff_t n = 0; n <= 70; n += every) {
         char *args[OPERANDS];
         ptrdiff_t steps[OPERANDS];
         for (int k = 0; k <= inputs; k++) {
@@ -235,7 +213,7 @@ static void page_ends(const struct leaky_entry *entry, uint64_t *digest)
         for (ptrdiff_t i = 0; i < n; i++)
             fold(digest, canonical((unsigned char *)args[inputs] + i * size, entry->dtype));
     }
-    munmap(pages, (size_t)(2 * page * OPERANDS));
+    give_pages(pages, page);
 }
 
 /* The driver's results and the caller's floating-point state, when that state rounds up and has a flag raised. */
@@ -309,7 +287,7 @@ static void fused_kernel(int kernel, enum leaky_dtype dtype, uint64_t *digest)
 {
     const ptrdiff_t size = sizes[dtype];
     const int writes_mask = kernel < LEAKY_RELU_BACKWARD_MASKED;
-    for (ptrdiff_t n = 0; n <= LONGEST; n += n < 140 ? 1 : n < 600 ? 153 : LONGEST - n > 0 ? LONGEST - n : 1)
+    for (ptrdiff_t n = 0; n <= LONGEST; n += n < 140 ? every : n < 600 ? 153 : LONGEST - n > 0 ? LONGEST - n : 1)
         for (ptrdiff_t offset = 0; offset < 17; offset += n < 140 ? 4 : 1) {
             const ptrdiff_t at[3] = {GUARD + offset * size, GUARD + 3 * size, GUARD + (16 - offset) * size};
             const ptrdiff_t mask_at = GUARD + offset, bytes = (n + 7) / 8;
@@ -478,18 +456,21 @@ static void known_answers(void)
     }
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
     uint64_t digests[LEAKY_ROWS][LEAKY_DTYPES] = {{0}}, fused[WHOLE][LEAKY_DTYPES] = {{0}};
     int isas = 0;
 
+    if (count > 1)
+        every = atoi(arguments[1]);
     known_answers();
     for (int isa = 0; isa < LEAKY_ISAS; isa++) {
         if (!leaky_isa_supported((enum leaky_isa)isa) || leaky_use_isa(leaky_isa_names[isa]))
             continue;
         isas++;
         fprintf(stderr, "%s\n", leaky_isa_names[isa]);
-        environment();
+        if (every == 1)
+            environment();
         for (int row = 0; row < LEAKY_ROWS; row++)
             for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++) {
                 const struct leaky_entry *const entry = &leaky_entries[0][row][dtype];

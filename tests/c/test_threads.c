@@ -150,6 +150,18 @@ static void *take_and_give(void *argument)
     return NULL;
 }
 
+/* The first block that is kept wakes a worker, whether the pool is just starting, stopping or neither. */
+static atomic_int stop_giving;
+
+static void *give_first_blocks(void *argument)
+{
+    while (!atomic_load(&stop_giving)) {
+        leaky_memory_clear();
+        leaky_memory_give(leaky_memory_take(1));
+    }
+    return argument;
+}
+
 int main(void)
 {
     pthread_t threads[8];
@@ -165,10 +177,13 @@ int main(void)
         expect(!pthread_create(&threads[i], NULL, caller, (void *)i), "no thread");
     for (int i = 0; i < 8; i++)
         pthread_join(threads[i], NULL);
+    expect(!pthread_create(&threads[0], NULL, give_first_blocks, NULL), "no thread");
     for (int i = 0; i < 1000; i++) {
         leaky_set_threads(1 + i % 5);
         run_once(20, 1 + i % 5);
     }
+    atomic_store(&stop_giving, 1);
+    pthread_join(threads[0], NULL);
     forks();
     same_bytes();
     for (intptr_t i = 0; i < 4; i++)
