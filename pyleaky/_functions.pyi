@@ -28,8 +28,9 @@ from ._typing import (
 SELU_SCALE: float
 SELU_ALPHA: float
 
-# Of each function, in this order: numbers, what comes back as it is, floating arrays (before integers, so that an array
-# of an unknown dtype is one), what becomes an array of float64; the same with a mask; with dtype; with out; all else.
+# Of each function, in this order: numbers; floating scalars and masked arrays, which come back as they are; floating
+# arrays (before integers, so that an array of an unknown dtype is one); what becomes an array of float64; containers
+# (after arrays, which older stubs of NumPy take for one); the same with a mask; with dtype; with out; all else.
 @overload
 def relu(
     x: Number, *, out: None = None, where: ArrayLike = True, dtype: None = None, return_mask: Literal[False] = False
@@ -46,6 +47,10 @@ def relu(
 def relu(
     x: ToFloat64, *, out: None = None, where: ArrayLike = True, dtype: None = None, return_mask: Literal[False] = False
 ) -> NDArray[np.float64]: ...
+@overload
+def relu(
+    x: ContainerT, *, out: None = None, where: ArrayLike = True, dtype: None = None, return_mask: Literal[False] = False
+) -> ContainerT: ...
 @overload
 def relu(
     x: DeviceT,
@@ -101,7 +106,7 @@ def relu_backward(
 ) -> np.float64: ...
 @overload
 def relu_backward(
-    grad: KeptT, x: KeptT | None = None, *, output: KeptT | None = None, mask: KeptT | None = None, out: None = None
+    grad: KeptT, x: KeptT | None = None, *, output: KeptT | None = None, mask: None = None, out: None = None
 ) -> KeptT: ...
 @overload
 def relu_backward(
@@ -121,6 +126,15 @@ def relu_backward(
     mask: Mask | None = None,
     out: None = None,
 ) -> NDArray[np.float64]: ...
+@overload
+def relu_backward(
+    grad: ContainerT,
+    x: ContainerT | None = None,
+    *,
+    output: ContainerT | None = None,
+    mask: ContainerT | None = None,
+    out: None = None,
+) -> ContainerT: ...
 @overload
 def relu_backward(
     grad: Real,
@@ -151,24 +165,14 @@ def leaky_relu(
 ) -> np.float64: ...
 @overload
 def leaky_relu(
-    x: ContainerT,
-    negative_slope: Real = 0.01,
-    *,
-    out: None = None,
-    where: ArrayLike = True,
-    dtype: None = None,
-    return_mask: Literal[False] = False,
-) -> ContainerT: ...
-@overload
-def leaky_relu(
-    x: F,
+    x: KeptT,
     negative_slope: Scalar = 0.01,
     *,
     out: None = None,
     where: ArrayLike = True,
     dtype: None = None,
     return_mask: Literal[False] = False,
-) -> F: ...
+) -> KeptT: ...
 @overload
 def leaky_relu(
     x: NDArray[F],
@@ -189,6 +193,16 @@ def leaky_relu(
     dtype: None = None,
     return_mask: Literal[False] = False,
 ) -> NDArray[np.float64]: ...
+@overload
+def leaky_relu(
+    x: ContainerT,
+    negative_slope: Real = 0.01,
+    *,
+    out: None = None,
+    where: ArrayLike = True,
+    dtype: None = None,
+    return_mask: Literal[False] = False,
+) -> ContainerT: ...
 @overload
 def leaky_relu(
     x: DeviceT,
@@ -261,24 +275,14 @@ def leaky_relu_backward(
 ) -> np.float64: ...
 @overload
 def leaky_relu_backward(
-    grad: ContainerT,
-    x: ContainerT | None = None,
-    negative_slope: Real = 0.01,
-    *,
-    output: ContainerT | None = None,
-    mask: ContainerT | None = None,
-    out: None = None,
-) -> ContainerT: ...
-@overload
-def leaky_relu_backward(
-    grad: F,
-    x: F | None = None,
+    grad: KeptT,
+    x: KeptT | None = None,
     negative_slope: Scalar = 0.01,
     *,
-    output: F | None = None,
+    output: KeptT | None = None,
     mask: None = None,
     out: None = None,
-) -> F: ...
+) -> KeptT: ...
 @overload
 def leaky_relu_backward(
     grad: NDArray[F],
@@ -299,6 +303,16 @@ def leaky_relu_backward(
     mask: Mask | None = None,
     out: None = None,
 ) -> NDArray[np.float64]: ...
+@overload
+def leaky_relu_backward(
+    grad: ContainerT,
+    x: ContainerT | None = None,
+    negative_slope: Real = 0.01,
+    *,
+    output: ContainerT | None = None,
+    mask: ContainerT | None = None,
+    out: None = None,
+) -> ContainerT: ...
 @overload
 def leaky_relu_backward(
     grad: Real,
@@ -328,11 +342,7 @@ def elu(
     x: Number, alpha: Scalar = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None
 ) -> np.float64: ...
 @overload
-def elu(
-    x: ContainerT, alpha: Real = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None
-) -> ContainerT: ...
-@overload
-def elu(x: F, alpha: Scalar = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None) -> F: ...
+def elu(x: KeptT, alpha: Scalar = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None) -> KeptT: ...
 @overload
 def elu(
     x: NDArray[F], alpha: Scalar | NDArray[F] = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None
@@ -341,6 +351,10 @@ def elu(
 def elu(
     x: ToFloat64, alpha: Scalar | ToFloat64 = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None
 ) -> NDArray[np.float64]: ...
+@overload
+def elu(
+    x: ContainerT, alpha: Real = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None
+) -> ContainerT: ...
 @overload
 def elu(
     x: NDArray[Any] | Numbers, alpha: Real = 1.0, *, out: None = None, where: ArrayLike = True, dtype: DType[ScalarT]
@@ -364,17 +378,8 @@ def elu_backward(
 ) -> np.float64: ...
 @overload
 def elu_backward(
-    grad: ContainerT,
-    x: ContainerT | None = None,
-    alpha: Real = 1.0,
-    *,
-    output: ContainerT | None = None,
-    out: None = None,
-) -> ContainerT: ...
-@overload
-def elu_backward(
-    grad: F, x: F | None = None, alpha: Scalar = 1.0, *, output: F | None = None, out: None = None
-) -> F: ...
+    grad: KeptT, x: KeptT | None = None, alpha: Scalar = 1.0, *, output: KeptT | None = None, out: None = None
+) -> KeptT: ...
 @overload
 def elu_backward(
     grad: NDArray[F],
@@ -393,6 +398,15 @@ def elu_backward(
     output: ToFloat64 | None = None,
     out: None = None,
 ) -> NDArray[np.float64]: ...
+@overload
+def elu_backward(
+    grad: ContainerT,
+    x: ContainerT | None = None,
+    alpha: Real = 1.0,
+    *,
+    output: ContainerT | None = None,
+    out: None = None,
+) -> ContainerT: ...
 @overload
 def elu_backward(
     grad: Real, x: Real | None = None, alpha: Real = 1.0, *, output: Real | None = None, out: OutT | tuple[OutT]
@@ -414,17 +428,17 @@ def elu_double_backward(
     gg: ToFloat64, grad: ToFloat64, x: ToFloat64, alpha: Scalar | ToFloat64 = 1.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 @overload
+def elu_double_backward(
+    gg: ContainerT, grad: ContainerT, x: ContainerT, alpha: Scalar = 1.0
+) -> tuple[ContainerT, ContainerT]: ...
+@overload
 def elu_double_backward(gg: Real, grad: Real, x: Real, alpha: Real = 1.0) -> tuple[Any, Any]: ...
 @overload
 def celu(
     x: Number, alpha: Scalar = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None
 ) -> np.float64: ...
 @overload
-def celu(
-    x: ContainerT, alpha: Real = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None
-) -> ContainerT: ...
-@overload
-def celu(x: F, alpha: Scalar = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None) -> F: ...
+def celu(x: KeptT, alpha: Scalar = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None) -> KeptT: ...
 @overload
 def celu(
     x: NDArray[F], alpha: Scalar | NDArray[F] = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None
@@ -433,6 +447,10 @@ def celu(
 def celu(
     x: ToFloat64, alpha: Scalar | ToFloat64 = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None
 ) -> NDArray[np.float64]: ...
+@overload
+def celu(
+    x: ContainerT, alpha: Real = 1.0, *, out: None = None, where: ArrayLike = True, dtype: None = None
+) -> ContainerT: ...
 @overload
 def celu(
     x: NDArray[Any] | Numbers, alpha: Real = 1.0, *, out: None = None, where: ArrayLike = True, dtype: DType[ScalarT]
@@ -456,17 +474,8 @@ def celu_backward(
 ) -> np.float64: ...
 @overload
 def celu_backward(
-    grad: ContainerT,
-    x: ContainerT | None = None,
-    alpha: Real = 1.0,
-    *,
-    output: ContainerT | None = None,
-    out: None = None,
-) -> ContainerT: ...
-@overload
-def celu_backward(
-    grad: F, x: F | None = None, alpha: Scalar = 1.0, *, output: F | None = None, out: None = None
-) -> F: ...
+    grad: KeptT, x: KeptT | None = None, alpha: Scalar = 1.0, *, output: KeptT | None = None, out: None = None
+) -> KeptT: ...
 @overload
 def celu_backward(
     grad: NDArray[F],
@@ -485,6 +494,15 @@ def celu_backward(
     output: ToFloat64 | None = None,
     out: None = None,
 ) -> NDArray[np.float64]: ...
+@overload
+def celu_backward(
+    grad: ContainerT,
+    x: ContainerT | None = None,
+    alpha: Real = 1.0,
+    *,
+    output: ContainerT | None = None,
+    out: None = None,
+) -> ContainerT: ...
 @overload
 def celu_backward(
     grad: Real, x: Real | None = None, alpha: Real = 1.0, *, output: Real | None = None, out: OutT | tuple[OutT]
@@ -506,6 +524,10 @@ def celu_double_backward(
     gg: ToFloat64, grad: ToFloat64, x: ToFloat64, alpha: Scalar | ToFloat64 = 1.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 @overload
+def celu_double_backward(
+    gg: ContainerT, grad: ContainerT, x: ContainerT, alpha: Scalar = 1.0
+) -> tuple[ContainerT, ContainerT]: ...
+@overload
 def celu_double_backward(gg: Real, grad: Real, x: Real, alpha: Real = 1.0) -> tuple[Any, Any]: ...
 @overload
 def selu(x: Number, *, out: None = None, where: ArrayLike = True, dtype: None = None) -> np.float64: ...
@@ -515,6 +537,8 @@ def selu(x: KeptT, *, out: None = None, where: ArrayLike = True, dtype: None = N
 def selu(x: NDArray[F], *, out: None = None, where: ArrayLike = True, dtype: None = None) -> NDArray[F]: ...
 @overload
 def selu(x: ToFloat64, *, out: None = None, where: ArrayLike = True, dtype: None = None) -> NDArray[np.float64]: ...
+@overload
+def selu(x: ContainerT, *, out: None = None, where: ArrayLike = True, dtype: None = None) -> ContainerT: ...
 @overload
 def selu(
     x: NDArray[Any] | Numbers, *, out: None = None, where: ArrayLike = True, dtype: DType[ScalarT]
@@ -541,6 +565,10 @@ def selu_backward(
 ) -> NDArray[np.float64]: ...
 @overload
 def selu_backward(
+    grad: ContainerT, x: ContainerT | None = None, *, output: ContainerT | None = None, out: None = None
+) -> ContainerT: ...
+@overload
+def selu_backward(
     grad: Real, x: Real | None = None, *, output: Real | None = None, out: OutT | tuple[OutT]
 ) -> OutT: ...
 @overload
@@ -556,6 +584,8 @@ def selu_double_backward(
     gg: ToFloat64, grad: ToFloat64, x: ToFloat64
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 @overload
+def selu_double_backward(gg: ContainerT, grad: ContainerT, x: ContainerT) -> tuple[ContainerT, ContainerT]: ...
+@overload
 def selu_double_backward(gg: Real, grad: Real, x: Real) -> tuple[Any, Any]: ...
 @overload
 def prelu(
@@ -563,12 +593,8 @@ def prelu(
 ) -> np.float64: ...
 @overload
 def prelu(
-    x: ContainerT, weight: Real, *, axis: Axes = None, out: None = None, where: ArrayLike = True, dtype: None = None
-) -> ContainerT: ...
-@overload
-def prelu(
-    x: F, weight: Scalar, *, axis: Axes = None, out: None = None, where: ArrayLike = True, dtype: None = None
-) -> F: ...
+    x: KeptT, weight: Scalar, *, axis: Axes = None, out: None = None, where: ArrayLike = True, dtype: None = None
+) -> KeptT: ...
 @overload
 def prelu(
     x: NDArray[F],
@@ -589,6 +615,10 @@ def prelu(
     where: ArrayLike = True,
     dtype: None = None,
 ) -> NDArray[np.float64]: ...
+@overload
+def prelu(
+    x: ContainerT, weight: Real, *, axis: Axes = None, out: None = None, where: ArrayLike = True, dtype: None = None
+) -> ContainerT: ...
 @overload
 def prelu(
     x: NDArray[Any] | Numbers,
@@ -620,8 +650,6 @@ def prelu(
     dtype: DTypeLike | None = None,
 ) -> Any: ...
 @overload
-def prelu_backward(grad: ContainerT, x: ContainerT, weight: Real, *, axis: Axes = None) -> tuple[ContainerT, Any]: ...
-@overload
 def prelu_backward(
     grad: NDArray[F], x: NDArray[F], weight: NDArray[F], *, axis: Axes = None
 ) -> tuple[NDArray[F], NDArray[F]]: ...
@@ -635,6 +663,8 @@ def prelu_backward(
 def prelu_backward(
     grad: ToFloat64, x: ToFloat64, weight: ToFloat64, *, axis: Axes = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+@overload
+def prelu_backward(grad: ContainerT, x: ContainerT, weight: Real, *, axis: Axes = None) -> tuple[ContainerT, Any]: ...
 @overload
 def prelu_backward(grad: Real, x: Real, weight: Real, *, axis: Axes = None) -> tuple[Any, Any]: ...
 

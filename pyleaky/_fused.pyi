@@ -53,338 +53,393 @@ def dropout(
 ) -> NDArray[np.float64]: ...
 @overload
 def dropout(
-    x: KeptT,
-    p: float = 0.5,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-    return_seed: Literal[True],
-) -> tuple[KeptT, int]: ...
-@overload
-def dropout(
-    x: NDArray[F],
-    p: float = 0.5,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: NDArray[F] | None = None,
-    return_seed: Literal[True],
-) -> tuple[NDArray[F], int]: ...
-@overload
-def dropout(
-    x: Real,
-    p: float = 0.5,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: Out | tuple[Out] | None = None,
-    return_seed: Literal[True],
-) -> tuple[Any, int]: ...
-@overload
-def dropout(
-    x: Real,
-    p: float = 0.5,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: OutT | tuple[OutT],
-    return_seed: Literal[False] = False,
-) -> OutT: ...
-@overload
-def dropout(
-    x: Real,
-    p: float = 0.5,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: Out | tuple[Out] | None = None,
-    return_seed: bool = False,
-) -> Any: ...
-@overload
-def dropout_backward(
-    grad: Number,
-    p: float = 0.5,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-) -> np.float64: ...
-@overload
-def dropout_backward(
-    grad: KeptT,
-    p: float = 0.5,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-) -> KeptT: ...
-@overload
-def dropout_backward(
-    grad: NDArray[F],
-    p: float = 0.5,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-) -> NDArray[F]: ...
-@overload
-def dropout_backward(
-    grad: ToFloat64,
-    p: float = 0.5,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-) -> NDArray[np.float64]: ...
-@overload
-def dropout_backward(
-    grad: Real,
-    p: float = 0.5,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: OutT | tuple[OutT],
-) -> OutT: ...
-@overload
-def dropout_backward(
-    grad: Real,
-    p: float = 0.5,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-) -> Any: ...
-@overload
-def rrelu(
-    x: Number,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-    return_seed: Literal[False] = False,
-) -> np.float64: ...
-@overload
-def rrelu(
-    x: KeptT,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-    return_seed: Literal[False] = False,
-) -> KeptT: ...
-@overload
-def rrelu(
-    x: NDArray[F],
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-    return_seed: Literal[False] = False,
-) -> NDArray[F]: ...
-@overload
-def rrelu(
-    x: ToFloat64,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-    return_seed: Literal[False] = False,
-) -> NDArray[np.float64]: ...
-@overload
-def rrelu(
-    x: KeptT,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-    return_seed: Literal[True],
-) -> tuple[KeptT, int]: ...
-@overload
-def rrelu(
-    x: NDArray[F],
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: NDArray[F] | None = None,
-    return_seed: Literal[True],
-) -> tuple[NDArray[F], int]: ...
-@overload
-def rrelu(
-    x: Real,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: Out | tuple[Out] | None = None,
-    return_seed: Literal[True],
-) -> tuple[Any, int]: ...
-@overload
-def rrelu(
-    x: Real,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: OutT | tuple[OutT],
-    return_seed: Literal[False] = False,
-) -> OutT: ...
-@overload
-def rrelu(
-    x: Real,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | Generator | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: Out | tuple[Out] | None = None,
-    return_seed: bool = False,
-) -> Any: ...
-@overload
-def rrelu_backward(
-    grad: Number,
-    x: Number,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-) -> np.float64: ...
-@overload
-def rrelu_backward(
-    grad: KeptT,
-    x: KeptT,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-) -> KeptT: ...
-@overload
-def rrelu_backward(
-    grad: NDArray[F],
-    x: NDArray[F],
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-) -> NDArray[F]: ...
-@overload
-def rrelu_backward(
-    grad: ToFloat64,
-    x: ToFloat64,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-) -> NDArray[np.float64]: ...
-@overload
-def rrelu_backward(
-    grad: Real,
-    x: Real,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: OutT | tuple[OutT],
-) -> OutT: ...
-@overload
-def rrelu_backward(
-    grad: Real,
-    x: Real,
-    lower: float = ...,
-    upper: float = ...,
-    *,
-    seed: SupportsIndex | None = None,
-    start: SupportsIndex = 0,
-    training: bool = True,
-    out: None = None,
-) -> Any: ...
-@overload
-def bias_act(
-    x: Number,
-    bias: None = None,
-    *,
-    axis: SupportsIndex | str = 1,
-    activation: Activation = "leaky_relu",
-    negative_slope: float = 0.2,
-    gain: float | None = None,
-    clamp: float | None = None,
-    return_mask: Literal[False] = False,
-    out: None = None,
-) -> np.float64: ...
-@overload
-def bias_act(
-    x: KeptT,
-    bias: None = None,
-    *,
-    axis: SupportsIndex | str = 1,
-    activation: Activation = "leaky_relu",
-    negative_slope: float = 0.2,
-    gain: float | None = None,
-    clamp: float | None = None,
-    return_mask: Literal[False] = False,
-    out: None = None,
-) -> KeptT: ...
-@overload
-def bias_act(
     x: ContainerT,
-    bias: Real | None = None,
+    p: float = 0.5,
     *,
-    axis: SupportsIndex | str = 1,
-    activation: Activation = "leaky_relu",
-    negative_slope: float = 0.2,
-    gain: float | None = None,
-    clamp: float | None = None,
-    return_mask: Literal[False] = False,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+    return_seed: Literal[False] = False,
+) -> ContainerT: ...
+@overload
+def dropout(
+    x: KeptT,
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+    return_seed: Literal[True],
+) -> tuple[KeptT, int]: ...
+@overload
+def dropout(
+    x: NDArray[F],
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: NDArray[F] | None = None,
+    return_seed: Literal[True],
+) -> tuple[NDArray[F], int]: ...
+@overload
+def dropout(
+    x: ContainerT,
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+    return_seed: Literal[True],
+) -> tuple[ContainerT, int]: ...
+@overload
+def dropout(
+    x: Real,
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: Out | tuple[Out] | None = None,
+    return_seed: Literal[True],
+) -> tuple[Any, int]: ...
+@overload
+def dropout(
+    x: Real,
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: OutT | tuple[OutT],
+    return_seed: Literal[False] = False,
+) -> OutT: ...
+@overload
+def dropout(
+    x: Real,
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: Out | tuple[Out] | None = None,
+    return_seed: bool = False,
+) -> Any: ...
+@overload
+def dropout_backward(
+    grad: Number,
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+) -> np.float64: ...
+@overload
+def dropout_backward(
+    grad: KeptT,
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+) -> KeptT: ...
+@overload
+def dropout_backward(
+    grad: NDArray[F],
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+) -> NDArray[F]: ...
+@overload
+def dropout_backward(
+    grad: ToFloat64,
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+) -> NDArray[np.float64]: ...
+@overload
+def dropout_backward(
+    grad: ContainerT,
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
     out: None = None,
 ) -> ContainerT: ...
+@overload
+def dropout_backward(
+    grad: Real,
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: OutT | tuple[OutT],
+) -> OutT: ...
+@overload
+def dropout_backward(
+    grad: Real,
+    p: float = 0.5,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+) -> Any: ...
+@overload
+def rrelu(
+    x: Number,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+    return_seed: Literal[False] = False,
+) -> np.float64: ...
+@overload
+def rrelu(
+    x: KeptT,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+    return_seed: Literal[False] = False,
+) -> KeptT: ...
+@overload
+def rrelu(
+    x: NDArray[F],
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+    return_seed: Literal[False] = False,
+) -> NDArray[F]: ...
+@overload
+def rrelu(
+    x: ToFloat64,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+    return_seed: Literal[False] = False,
+) -> NDArray[np.float64]: ...
+@overload
+def rrelu(
+    x: ContainerT,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+    return_seed: Literal[False] = False,
+) -> ContainerT: ...
+@overload
+def rrelu(
+    x: KeptT,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+    return_seed: Literal[True],
+) -> tuple[KeptT, int]: ...
+@overload
+def rrelu(
+    x: NDArray[F],
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: NDArray[F] | None = None,
+    return_seed: Literal[True],
+) -> tuple[NDArray[F], int]: ...
+@overload
+def rrelu(
+    x: ContainerT,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+    return_seed: Literal[True],
+) -> tuple[ContainerT, int]: ...
+@overload
+def rrelu(
+    x: Real,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: Out | tuple[Out] | None = None,
+    return_seed: Literal[True],
+) -> tuple[Any, int]: ...
+@overload
+def rrelu(
+    x: Real,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: OutT | tuple[OutT],
+    return_seed: Literal[False] = False,
+) -> OutT: ...
+@overload
+def rrelu(
+    x: Real,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | Generator | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: Out | tuple[Out] | None = None,
+    return_seed: bool = False,
+) -> Any: ...
+@overload
+def rrelu_backward(
+    grad: Number,
+    x: Number,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+) -> np.float64: ...
+@overload
+def rrelu_backward(
+    grad: KeptT,
+    x: KeptT,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+) -> KeptT: ...
+@overload
+def rrelu_backward(
+    grad: NDArray[F],
+    x: NDArray[F],
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+) -> NDArray[F]: ...
+@overload
+def rrelu_backward(
+    grad: ToFloat64,
+    x: ToFloat64,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+) -> NDArray[np.float64]: ...
+@overload
+def rrelu_backward(
+    grad: ContainerT,
+    x: ContainerT,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+) -> ContainerT: ...
+@overload
+def rrelu_backward(
+    grad: Real,
+    x: Real,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: OutT | tuple[OutT],
+) -> OutT: ...
+@overload
+def rrelu_backward(
+    grad: Real,
+    x: Real,
+    lower: float = ...,
+    upper: float = ...,
+    *,
+    seed: SupportsIndex | None = None,
+    start: SupportsIndex = 0,
+    training: bool = True,
+    out: None = None,
+) -> Any: ...
+@overload
+def bias_act(
+    x: Number,
+    bias: None = None,
+    *,
+    axis: SupportsIndex | str = 1,
+    activation: Activation = "leaky_relu",
+    negative_slope: float = 0.2,
+    gain: float | None = None,
+    clamp: float | None = None,
+    return_mask: Literal[False] = False,
+    out: None = None,
+) -> np.float64: ...
+@overload
+def bias_act(
+    x: KeptT,
+    bias: None = None,
+    *,
+    axis: SupportsIndex | str = 1,
+    activation: Activation = "leaky_relu",
+    negative_slope: float = 0.2,
+    gain: float | None = None,
+    clamp: float | None = None,
+    return_mask: Literal[False] = False,
+    out: None = None,
+) -> KeptT: ...
 @overload
 def bias_act(
     x: NDArray[F],
@@ -411,6 +466,19 @@ def bias_act(
     return_mask: Literal[False] = False,
     out: None = None,
 ) -> NDArray[np.float64]: ...
+@overload
+def bias_act(
+    x: ContainerT,
+    bias: Real | None = None,
+    *,
+    axis: SupportsIndex | str = 1,
+    activation: Activation = "leaky_relu",
+    negative_slope: float = 0.2,
+    gain: float | None = None,
+    clamp: float | None = None,
+    return_mask: Literal[False] = False,
+    out: None = None,
+) -> ContainerT: ...
 @overload
 def bias_act(
     x: DeviceT,
@@ -485,7 +553,7 @@ def bias_act_backward(
     bias: None = None,
     *,
     output: KeptT | None = None,
-    mask: KeptT | None = None,
+    mask: None = None,
     axis: SupportsIndex | str = 1,
     activation: Activation = "leaky_relu",
     negative_slope: float = 0.2,
@@ -527,7 +595,7 @@ def bias_act_backward(  # pyright: ignore[reportOverlappingOverload]
 def bias_act_backward(
     grad: ContainerT,
     x: ContainerT | None = None,
-    bias: Real = ...,
+    bias: None = None,
     *,
     output: ContainerT | None = None,
     mask: ContainerT | None = None,
@@ -537,7 +605,7 @@ def bias_act_backward(
     gain: float | None = None,
     clamp: float | None = None,
     out: None = None,
-) -> tuple[ContainerT, Any]: ...
+) -> tuple[ContainerT, None]: ...
 @overload
 def bias_act_backward(
     grad: NDArray[F],
@@ -568,6 +636,21 @@ def bias_act_backward(
     clamp: float | None = None,
     out: None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+@overload
+def bias_act_backward(
+    grad: ContainerT,
+    x: ContainerT | None = None,
+    bias: Real = ...,
+    *,
+    output: ContainerT | None = None,
+    mask: ContainerT | None = None,
+    axis: SupportsIndex | str = 1,
+    activation: Activation = "leaky_relu",
+    negative_slope: float = 0.2,
+    gain: float | None = None,
+    clamp: float | None = None,
+    out: None = None,
+) -> tuple[ContainerT, Any]: ...
 @overload
 def bias_act_backward(
     grad: Real,
@@ -642,14 +725,14 @@ def bias_act_double_backward(
     gg: ContainerT,
     grad: ContainerT,
     x: ContainerT,
-    bias: Real,
+    bias: None = None,
     *,
     axis: SupportsIndex | str = 1,
     activation: Activation = "leaky_relu",
     negative_slope: float = 0.2,
     gain: float | None = None,
     clamp: float | None = None,
-) -> tuple[ContainerT, ContainerT, Any]: ...
+) -> tuple[ContainerT, ContainerT, None]: ...
 @overload
 def bias_act_double_backward(
     gg: NDArray[F],
@@ -676,6 +759,19 @@ def bias_act_double_backward(
     gain: float | None = None,
     clamp: float | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
+@overload
+def bias_act_double_backward(
+    gg: ContainerT,
+    grad: ContainerT,
+    x: ContainerT,
+    bias: Real,
+    *,
+    axis: SupportsIndex | str = 1,
+    activation: Activation = "leaky_relu",
+    negative_slope: float = 0.2,
+    gain: float | None = None,
+    clamp: float | None = None,
+) -> tuple[ContainerT, ContainerT, Any]: ...
 @overload
 def bias_act_double_backward(
     gg: Real,

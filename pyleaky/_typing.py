@@ -75,8 +75,8 @@ ScalarT = TypeVar("ScalarT", bound=np.generic)
 DType: TypeAlias = type[ScalarT] | np.dtype[ScalarT]
 OutT = TypeVar("OutT", bound=np.ndarray[Any, Any] | Container)
 DeviceT = TypeVar("DeviceT", bound=OnDevice)
-ContainerT = TypeVar("ContainerT", bound=np.ma.MaskedArray[Any, np.dtype[np.floating[Any]]] | Container)
-KeptT = TypeVar("KeptT", bound=np.floating[Any] | np.ma.MaskedArray[Any, np.dtype[np.floating[Any]]] | Container)
+ContainerT = TypeVar("ContainerT", bound=Container)
+KeptT = TypeVar("KeptT", bound=np.floating[Any] | np.ma.MaskedArray[Any, np.dtype[np.floating[Any]]])
 
 # ---- words
 

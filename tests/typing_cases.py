@@ -116,13 +116,13 @@ def what_becomes_float64() -> None:
 def masked_arrays() -> None:
     assert_type(pyleaky.relu(MASKED), Masked)
     assert_type(pyleaky.leaky_relu(MASKED), Masked)
-    assert_type(pyleaky.prelu(MASKED, W4, axis=1), Masked)
+    assert_type(pyleaky.prelu(MASKED, 0.25), Masked)
     assert_type(pyleaky.elu(MASKED), Masked)
     assert_type(pyleaky.celu(MASKED), Masked)
     assert_type(pyleaky.selu(MASKED), Masked)
     assert_type(pyleaky.dropout(MASKED, seed=1), Masked)
     assert_type(pyleaky.rrelu(MASKED, seed=1), Masked)
-    assert_type(pyleaky.bias_act(MASKED, W4), Masked)
+    assert_type(pyleaky.bias_act(MASKED), Masked)
 
 
 def with_dtype() -> None:
