@@ -10,7 +10,8 @@ element; dropout and rrelu save their seed.  To add a function, add it with its 
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportMissingImports=false, reportArgumentType=false, reportCallIssue=false
-# pyright: reportUntypedBaseClass=false, reportUntypedFunctionDecorator=false, reportAttributeAccessIssue=false
+# pyright: reportUntypedBaseClass=false, reportUntypedFunctionDecorator=false, reportUntypedClassDecorator=false
+# pyright: reportAttributeAccessIssue=false
 
 import contextlib
 import functools
