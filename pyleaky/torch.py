@@ -7,8 +7,8 @@ without PyTorch's dispatcher.  relu and leaky_relu save a packed mask for the ba
 in-place forms do too, in eager mode.  To add a function, add its operations, the function and a module.
 """
 
-# PyTorch has types for a part of its functions and may not be installed, nor may CuPy, which has none.  Without PyTorch,
-# Pyright takes this file for the module torch, and nothing in an annotation is a type.
+# PyTorch has types for a part of its functions and may not be installed, nor may CuPy, which has none.  Without
+# PyTorch, Pyright takes this file for the module torch, and nothing in an annotation is a type.
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false

@@ -75,6 +75,11 @@ def test_labelled_arrays(running, monkeypatch):
     typing_cases.labelled_arrays(xarray.DataArray(typing_cases.F4, dims=("sample", "channel")))
 
 
+def test_device_arrays(running, monkeypatch, cupy):
+    monkeypatch.setattr(typing_cases, "Device", cupy.ndarray)
+    typing_cases.device_arrays(cupy.asarray(typing_cases.F4))
+
+
 def test_every_public_function_has_its_types_checked():
     checked = set(re.findall(r"pyleaky\.(\w+)", CASES.read_text()))
     assert set(pyleaky.__all__) - checked == {"plot_activations"}

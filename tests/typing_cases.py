@@ -255,6 +255,31 @@ def double_backward() -> None:
     )
 
 
+def what_cannot_be_said() -> None:
+    assert_type(pyleaky.relu([F4, F4]), Any)
+    assert_type(pyleaky.selu([F4, F4]), Any)
+    assert_type(pyleaky.elu([F4, F4]), Any)
+    assert_type(pyleaky.celu([F4, F4]), Any)
+    assert_type(pyleaky.leaky_relu(F4, I1), Any)
+    assert_type(pyleaky.prelu(F4, I1), Any)
+    assert_type(pyleaky.relu_backward(F4, I1), Any)
+    assert_type(pyleaky.leaky_relu_backward(F4, I1), Any)
+    assert_type(pyleaky.elu_backward(F4, I1), Any)
+    assert_type(pyleaky.celu_backward(F4, I1), Any)
+    assert_type(pyleaky.selu_backward(F4, I1), Any)
+    assert_type(pyleaky.elu_double_backward(F4, F4, I1), tuple[Any, Any])
+    assert_type(pyleaky.celu_double_backward(F4, F4, I1), tuple[Any, Any])
+    assert_type(pyleaky.selu_double_backward(F4, F4, I1), tuple[Any, Any])
+    assert_type(pyleaky.dropout([F4], seed=1), Any)
+    assert_type(pyleaky.rrelu([F4], seed=1), Any)
+    assert_type(pyleaky.dropout_backward([F4], seed=1), Any)
+    assert_type(pyleaky.rrelu_backward(F4, I1, seed=1), Any)
+    assert_type(pyleaky.bias_act(F4, np.arange(3)), Any)
+    assert_type(pyleaky.prelu_backward(F4, I1, 0.25), tuple[Any, Any])
+    assert_type(pyleaky.bias_act_backward(F4, I1), tuple[Any, Any])
+    assert_type(pyleaky.bias_act_double_backward(F4, F4, I1), tuple[Any, Any, Any])
+
+
 def machine() -> None:
     assert_type(pyleaky.SELU_ALPHA, float)
     assert_type(pyleaky.SELU_SCALE, float)
@@ -276,6 +301,17 @@ def dask_arrays(x: da.Array) -> None:
     assert_type(pyleaky.relu(x), da.Array)
     assert_type(pyleaky.prelu(x, W4, axis=1), da.Array)
     assert_type(pyleaky.elu(x, 0.5), da.Array)
+    assert_type(pyleaky.celu(x), da.Array)
+    assert_type(pyleaky.selu(x), da.Array)
+    assert_type(pyleaky.dropout(x, seed=1), da.Array)
+    assert_type(pyleaky.rrelu(x, seed=1, return_seed=True), tuple[da.Array, int])
+    assert_type(pyleaky.dropout_backward(x, seed=1), da.Array)
+    assert_type(pyleaky.rrelu_backward(x, x, seed=1), da.Array)
+    assert_type(pyleaky.relu_backward(x, x), da.Array)
+    assert_type(pyleaky.elu_backward(x, x), da.Array)
+    assert_type(pyleaky.selu_backward(x, x), da.Array)
+    assert_type(pyleaky.celu_double_backward(x, x, x), tuple[da.Array, da.Array])
+    assert_type(pyleaky.bias_act_double_backward(x, x, x), tuple[da.Array, da.Array, None])
     assert_type(pyleaky.leaky_relu_backward(x, x), da.Array)
     assert_type(pyleaky.selu_double_backward(x, x, x), tuple[da.Array, da.Array])
     assert_type(pyleaky.dropout(x, seed=1, return_seed=True), tuple[da.Array, int])
@@ -295,6 +331,20 @@ def labelled_arrays(x: xr.DataArray) -> None:
     assert_type(pyleaky.rrelu(x, seed=1), xr.DataArray)
     assert_type(pyleaky.bias_act(x, W4, axis="channel"), xr.DataArray)
     assert_type(pyleaky.relu(x.to_dataset(name="x")), xr.Dataset)
+
+
+class Device:
+    """For checkers, which see no types in CuPy, an array on a device."""
+
+    __cuda_array_interface__: Any
+
+
+def device_arrays(x: Device) -> None:
+    assert_type(pyleaky.relu(x), Device)
+    assert_type(pyleaky.relu(x, return_mask=True), tuple[Device, Device])
+    assert_type(pyleaky.leaky_relu(x, 0.1, return_mask=True), tuple[Device, Device])
+    assert_type(pyleaky.bias_act(x, return_mask=True), tuple[Device, Device])
+    assert_type(pyleaky.unpack_mask(pyleaky.relu(x, return_mask=True)[1], (2, 3)), Device)
 
 
 # ---------------------------------------------------------------------------------------------- what is refused
