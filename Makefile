@@ -204,11 +204,12 @@ release-check: test docs
 	$(BIN)/python tests/release.py "$$($(MAKE) -s version)"
 
 lint: $(VENV)/.test
-	$(BIN)/python -m pip install -q --disable-pip-version-check ruff cython-lint mypy
+	$(BIN)/python -m pip install -q --disable-pip-version-check ruff cython-lint mypy basedpyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH=$(abspath $(BIN)):$$PATH cython-lint pyleaky # which calls pycodestyle
 	$(BIN)/mypy
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/python -m mypy.stubtest pyleaky --mypy-config-file pyproject.toml --ignore-missing-stub --allowlist tests/stubtest.txt
 
 clean:

@@ -5,6 +5,8 @@ The public names and nothing else; the functions themselves are in ``_functions.
 
 __version__ = "0.1.0"
 
+from typing import TYPE_CHECKING
+
 import numpy as _numpy
 
 if int(_numpy.__version__.split(".")[0]) < 2:
@@ -85,13 +87,19 @@ __all__ = [
     "unpack_mask",
 ]
 
+if TYPE_CHECKING:
+    from . import diagnostics as diagnostics
+    from . import init as init
+    from . import training as training
+    from ._plot import plot_activations
+else:
 
-def __getattr__(name: str) -> object:
-    # Imported when they are asked for, so that `import pyleaky` stays as quick as it is.
-    import importlib
+    def __getattr__(name: str) -> object:
+        # Imported when they are asked for, so that `import pyleaky` stays as quick as it is.
+        import importlib
 
-    if name in ("diagnostics", "init", "training"):
-        return importlib.import_module(f"{__name__}.{name}")
-    if name == "plot_activations":
-        return importlib.import_module(f"{__name__}._plot").plot_activations
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name in ("diagnostics", "init", "training"):
+            return importlib.import_module(f"{__name__}.{name}")
+        if name == "plot_activations":
+            return importlib.import_module(f"{__name__}._plot").plot_activations
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,6 +5,10 @@ functions only, which take the wrapping off (`unwrap`) and put it on again.  xar
 what it wraps may be an array of Dask, CuPy or another namespace.  Imported once such an argument arrives.
 """
 
+# xarray and pandas may not be installed, so their objects are Any, of which isinstance leaves unknown types.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import functools

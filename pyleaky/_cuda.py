@@ -694,7 +694,7 @@ def bias_gradient_body(activation: str, source: str, biased: bool, masked: bool,
     """
     forward = bias_row(activation)
     if source == "gg":
-        row = bias_row(activation, "_double_backward")
+        row, of_activation = bias_row(activation, "_double_backward"), ""
     elif f"{activation}_backward_from_output" in _core.ROWS and source != "x":
         row, of_activation = bias_row(activation, "_backward_from_output"), "y / gain"
     else:

@@ -5,6 +5,11 @@ gradient has sums, a block's share of them is computed in the same pass as its d
 Dask's tree: in float64, in an order that depends on the chunks alone.  Imported once a Dask array arrives.
 """
 
+# Dask has types for a part of its functions and may not be installed.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import functools

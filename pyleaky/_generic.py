@@ -6,6 +6,11 @@ grad, vmap, autograd, any device.  A new word of the vocabulary gets its line in
 Imported once such an array arrives.
 """
 
+# Arrays of any namespace are Any; array-api-compat has no types and may not be installed.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import ast
@@ -64,7 +69,8 @@ def _parsed(node: ast.AST) -> Callable[[Any, dict[str, Any]], Any]:
         case ast.Call(func=ast.Name(id=word), args=args, keywords=[]) if word in WORDS:
             call, parts = WORDS[word], [_parsed(arg) for arg in args]
             return lambda xp, inputs: call(xp, *(part(xp, inputs) for part in parts))
-    raise ValueError(f"a formula of the table has {ast.unparse(node)!r}, for which there is no word here")
+        case _:
+            raise ValueError(f"a formula of the table has {ast.unparse(node)!r}, for which there is no word here")
 
 
 FORMULAS = {row.name: _parsed(ast.parse(row.formula, mode="eval")) for row in _core.ROWS.values()}
@@ -94,7 +100,7 @@ def check(argument: str, value: Any) -> None:
     """PyTorch's tensors have their namespace from array-api-compat."""
     if not hasattr(value, "__array_namespace__"):
         try:
-            import array_api_compat  # noqa: F401
+            import array_api_compat  # noqa: F401  # pyright: ignore[reportUnusedImport]
         except ImportError:
             raise TypeError(
                 f"{argument} must be a NumPy or CuPy array where array-api-compat is not installed "

@@ -6,6 +6,11 @@ layouts, and parameters that broadcast along several axes, go through CuPy's own
 device.  Arguments come checked from _functions.
 """
 
+# CuPy has no types and may not be installed.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import contextlib
@@ -385,7 +390,7 @@ def _sum_strips(
     `run` makes the kernel for arrays that are taken in packs or not.  Its arguments come first, `result` last.
     """
     outer, channels, inner = layout
-    wide = like.dtype.itemsize == 8 if wide is None else wide
+    wide = bool(like.dtype.itemsize == 8) if wide is None else wide
     lanes = PACK // like.dtype.itemsize
     by_row = outer > 1 and inner < 16 * lanes
     # A last pack that is not full must be the array's last.

@@ -4,6 +4,11 @@ Matplotlib is imported when a picture is asked for, and never pyplot, so that no
 it.  To add an activation, give it a row in `_CURVES`.
 """
 
+# Matplotlib's keywords have no types, nor has it where it is not installed.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence

@@ -6,6 +6,11 @@ the gradients.  Both only count, on the device that the arrays are on; verdicts 
 To add an activation, name it in `_STRAIGHT` or `_CURVES`; `pyleaky.init.gain` checks its parameter.
 """
 
+# CuPy has no types, and Matplotlib's keywords have none; neither may be installed.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import contextlib
@@ -911,7 +916,7 @@ class UnitMonitor:
             for ax, key in zip(axes, shown, strict=False):
                 shares = [math.nan if one[key] is None else one[key] / layer.units for one in periods]
                 (line,) = ax.plot([one["period"] for one in periods], shares, marker="o", markersize=3, **style)
-            line.set_label(str(name))
+            line.set_label(str(name))  # pyright: ignore[reportPossiblyUnboundVariable]
             active = by_unit["positive"][np.isfinite(by_unit["positive"])]
             heights, edges = np.histogram(active, bins=np.linspace(0, 1, 21))
             axes[-1].stairs(heights / layer.units, edges, **style)
@@ -1271,7 +1276,7 @@ class GradientMonitor:
                 numbers = history.get(kind, np.full(self._steps, math.nan))
                 # A logarithm has no place for 0.
                 (line,) = ax.plot(steps, np.where(numbers > 0, numbers, math.nan), linewidth=1, **line_style(place))
-            line.set_label(name)
+            line.set_label(name)  # pyright: ignore[reportPossiblyUnboundVariable]
         for ax in axes:
             ax.set(xlabel="step", yscale="log")
         axes[0].set(title="norm of the gradient", ylabel="L2 norm")

@@ -100,7 +100,7 @@ def _of_alpha(function: Callable[..., Any]) -> Callable[[Any], float]:
     return found
 
 
-def _of_bias_act(keywords: Any) -> float:
+def _of_bias_act(keywords: Mapping[str, Any] | None) -> float:
     keywords = {} if keywords is None else keywords
     known = ("activation", "negative_slope", "gain")
     if not isinstance(keywords, Mapping) or not set(keywords) <= set(known):

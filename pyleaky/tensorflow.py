@@ -6,8 +6,16 @@ on a GPU, TensorFlow brings to the host and back.  relu and leaky_relu save a pa
 element; dropout and rrelu save their seed.  To add a function, add it with its gradient, and a layer.
 """
 
+# TensorFlow and Keras have no types, or what editors bring for them, which lack much, and may not be installed.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingImports=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportUntypedBaseClass=false, reportUntypedFunctionDecorator=false, reportUntypedClassDecorator=false
+# pyright: reportAttributeAccessIssue=false
+
 import contextlib
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -264,6 +272,7 @@ def _rectify(x: Any, slope: Any) -> Any:
 def _from_mask(grad: Any, mask: Any, slope: Any, like: Any) -> Any:
     @tf.custom_gradient
     def scale(grad: Any) -> Any:
+        backward: Callable[..., Any]
         if slope is None:
             backward = pyleaky.relu_backward
         else:

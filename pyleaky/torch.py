@@ -7,6 +7,14 @@ without PyTorch's dispatcher.  relu and leaky_relu save a packed mask for the ba
 in-place forms do too, in eager mode.  To add a function, add its operations, the function and a module.
 """
 
+# PyTorch has types for a part of its functions and may not be installed, nor may CuPy, which has none.  Without
+# PyTorch, Pyright takes this file for the module torch, and nothing in an annotation is a type.
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportUntypedBaseClass=false, reportIncompatibleMethodOverride=false, reportGeneralTypeIssues=false
+# pyright: reportUntypedFunctionDecorator=false, reportInvalidTypeForm=false, reportUnknownParameterType=false
+
 import contextlib
 import functools
 from typing import Any
@@ -163,7 +171,7 @@ try:  # who asks to see every operation: torch.jit.trace, torch.func, modes
         torch._C._len_torch_dispatch_stack,
     )
 except AttributeError:  # PyTorch promises none of these names; without them everything goes through its dispatcher
-    _WATCHERS = (lambda: True,)
+    _WATCHERS = (lambda: True,)  # pyright: ignore[reportConstantRedefinition]
 
 
 def _is_eager(args: Any) -> Any:
@@ -1137,9 +1145,12 @@ class BiasAct(nn.Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.dim, self.activation, self.negative_slope = dim, activation, negative_slope
-        self.gain, self.clamp = gain, clamp
-        self.bias = nn.Parameter(torch.zeros(num_features, device=device, dtype=dtype))
+        self.dim: int = dim
+        self.activation: str = activation
+        self.negative_slope: float = negative_slope
+        self.gain: float | None = gain
+        self.clamp: float | None = clamp
+        self.bias: nn.Parameter = nn.Parameter(torch.zeros(num_features, device=device, dtype=dtype))
 
     def forward(self, input: Tensor) -> Tensor:
         return bias_act(input, self.bias, self.dim, self.activation, self.negative_slope, self.gain, self.clamp)

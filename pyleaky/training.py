@@ -5,10 +5,13 @@ anything is changed, and messages name an array by its place, as in ``grads[3]``
 is that of the table's rows `scaled`, `add_scaled` and `clipped`; the norms are those of src/reductions.inc.
 """
 
+# CuPy's arrays have no types.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 import math
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,7 +20,8 @@ from ._functions import _framework, _given, _refuse_tensor
 
 __all__ = ["add_l2_grad", "clip_grad_norm", "clip_grad_value", "decoupled_weight_decay", "l2_penalty"]
 
-Arrays = Any  # an array, an iterable of arrays or a mapping to arrays; NumPy's or CuPy's
+# An array, an iterable of arrays or a mapping to arrays; NumPy's or CuPy's, which has no types.
+Arrays: TypeAlias = np.ndarray[Any, Any] | Iterable[Any] | Mapping[Any, Any]
 
 
 # ---------------------------------------------------------------------------------------------------- arguments
