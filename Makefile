@@ -11,7 +11,7 @@ AARCH64_CC ?= aarch64-linux-gnu-gcc
 AARCH64_RUN ?= qemu-aarch64-static
 
 .PHONY: demo test test-c test-c-sanitize test-c-threads test-c-valgrind test-c-aarch64 test-c-windows fuzz coverage-c
-.PHONY: test-gpu exhaustive nightly bench evidence docs docs-links docs-pages lint clean
+.PHONY: test-gpu exhaustive coverage soak nightly nightly-tests bench evidence docs docs-links docs-pages lint clean
 .PHONY: wheels test-aarch64 version release-check
 
 demo: $(VENV)/.examples
@@ -140,8 +140,23 @@ exhaustive: $(VENV)/.test
 	$(BIN)/python tests/exhaustive.py $(EXHAUSTIVE) > $(C_TESTS)/exactness.txt || { cat $(C_TESTS)/exactness.txt; exit 1; }
 	cp $(C_TESTS)/exactness.txt docs/exactness.txt
 
+# ---- branch coverage of the Python files, at least 95% (pyproject.toml); docs/coverage-python.txt is committed
+coverage: $(VENV)/.test
+	$(BIN)/python -m pip install -q --disable-pip-version-check 'coverage[toml]>=7.6'
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -q $(PYTEST)
+	$(BIN)/python -m coverage report > docs/coverage-python.txt || { cat docs/coverage-python.txt; exit 1; }
+
+# ---- 100 million small calls and five minutes of mixed ones: the process must not grow; the table is committed
+soak: $(VENV)/.test
+	$(BIN)/python tests/soak.py --out docs/soak.txt $(SOAK)
+
 # ---- what takes too long for every change
-nightly: exhaustive
+nightly: exhaustive soak nightly-tests
+
+# More than 2^31 elements (9 GB of memory), 100,000 calls of each function, many more orders of calls.
+nightly-tests: $(VENV)/.test
+	PYLEAKY_NIGHTLY=1 $(BIN)/python -m pytest tests/test_large.py tests/test_leaks.py tests/test_state_machine.py $(PYTEST)
 
 # ---- on a machine with a GPU, with the Python that has CuPy: nothing is installed
 test-gpu:

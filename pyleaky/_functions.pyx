@@ -1828,7 +1828,7 @@ cdef object _one_pass(object grad, object x, object laid, tuple laid_shape):
                                     <char *>cnp.PyArray_DATA(dx), <char *>cnp.PyArray_DATA(total),
                                     cnp.PyArray_SIZE(b))
         return dx, total
-    total = np.empty(laid_shape)
+    total = np.empty(laid_shape, np.float64)  # without a dtype NumPy 2.4.6 leaves a reference to it behind
     count = len(groups)
     for k in range(count):
         lengths[k] = groups[k]

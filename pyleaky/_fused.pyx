@@ -973,7 +973,7 @@ def gradients_with(settings, given, bias, mask=None, axis=1, out=None):
     elif "gg" in given and settings.is_piecewise_linear:
         array = np if back_end is None else back_end.cupy
         with _on(back_end, [*given.items()]):
-            dx, total = array.zeros_like(given["x"], dtype=dtype), array.zeros(layout[1])
+            dx, total = array.zeros_like(given["x"], dtype=dtype), array.zeros(layout[1], np.float64)
         dx = dx if dx.shape or back_end is not None else dx[()]
     elif back_end is not None:
         dx, total = back_end.bias_act_backward(settings, given, bias, mask, layout, dtype, out)
@@ -1013,7 +1013,7 @@ cdef object _bias_act_backward(settings, axis, given, bias, mask, layout, dtype,
         for value in [*arrays.values(), bias, mask]
     )
     dx = _fresh_or(None if shared else out, arrays["grad"])
-    total = np.zeros(channels)
+    total = np.zeros(channels, np.float64)  # without a dtype NumPy 2.4.6 leaves a reference to it behind
     code = dtype_of(cnp.PyArray_TYPE(dx))
     gg, grad = _data(arrays.get("gg")), _data(arrays["grad"])
     x, output = _data(arrays.get("x")), _data(arrays.get("output"))

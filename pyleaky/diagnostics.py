@@ -1219,7 +1219,7 @@ class GradientMonitor:
         """
         header = ("name", "steps", "first", "median", "max", "last", "gradient/weight", "update/weight")
         header_of_flags = ("exploding at", "vanishing at")
-        nothing = np.empty(0)
+        nothing = np.empty(0, np.float64)
         rows = [
             (
                 name,

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: the ISA in use, and the array module under test.
 
+`nightly` marks what takes too long for every change: it runs where PYLEAKY_NIGHTLY is set (`make nightly-tests`).
 `isa` runs a test once per ISA that this machine supports.  `xp` runs it on NumPy and on CuPy; where no GPU is, CuPy is
 the emulation of tests/emulated_cupy.py, which runs the same kernel text on the host.
 """
@@ -16,6 +17,9 @@ from pyleaky import _core
 
 # Some tests call the ufuncs behind the public functions, which would do this.
 _core.see_ml_dtypes()
+
+NIGHTLY = bool(os.environ.get("PYLEAKY_NIGHTLY"))
+nightly = pytest.mark.skipif(not NIGHTLY, reason="runs nightly")
 
 
 def has_gpu():
