@@ -87,7 +87,7 @@ def main():
                 faults.append(f"{name} links to {path}#{anchor}, which is not there")
 
     print(f"{len(pages)} pages, {sum(map(len, links.values()))} links and pictures")
-    sys.exit("\n".join(faults))
+    sys.exit("\n".join(faults) or 0)
 
 
 if __name__ == "__main__":
