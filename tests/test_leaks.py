@@ -19,10 +19,19 @@ from conftest import NIGHTLY
 
 import pyleaky
 
-COUNT = int(os.environ.get("PYLEAKY_LEAK_CALLS", 100_000 if NIGHTLY else 2_000))
+COUNT = int(os.environ.get("PYLEAKY_LEAK_CALLS", 100_000 if NIGHTLY else 1_000))
 SLOW = {"UnitMonitor", "GradientMonitor", "masked", "show_config", "gain, weights"}
 # What may be left of however many calls: a leak leaves more, if it is but a block in ten calls of the rarest.
 ALLOWED = {"blocks": 20, "bytes": 1024, "resident": 2**19}
+
+
+@pytest.fixture(autouse=True)
+def only_new_objects():
+    """What other tests have left is not looked through before and after each call."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 class MallInfo(ctypes.Structure):
