@@ -39,9 +39,13 @@ WINDOWS, LINUX = os.name == "nt", sys.platform.startswith("linux")
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
 # Cython's own output trips over two of the warnings.
 FLAGS += ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+# Nothing is thrown through C; backtraces of a debugger end here, and the files are a twentieth smaller.
+FLAGS += ["-fno-asynchronous-unwind-tables"]
 HARDENING = [] if WINDOWS else ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
 LINK_HARDENING = ["-Wl,-z,relro,-z,now"] if LINUX else []
 THREADS = [] if WINDOWS else ["-pthread"]
+# Vectors on the stack, which GCC does not align there: src/kernels.c says more.
+MINGW_FLAGS = ["-Wa,-muse-unaligned-vector-move", "-DLEAKY_UNALIGNED_MOVES"] if WINDOWS else []
 MINGW = ", of MinGW-w64" if WINDOWS else ""
 
 
@@ -129,7 +133,7 @@ def extension(name, sources, *optimization):
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
             ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
         ],
-        extra_compile_args=[*optimization, *FLAGS, *HARDENING, *THREADS],
+        extra_compile_args=[*optimization, *FLAGS, *HARDENING, *THREADS, *MINGW_FLAGS],
         extra_link_args=[*LINK_HARDENING, *THREADS],
     )
 

@@ -614,16 +614,31 @@ def norm(value, int kind):
     return number, exponent
 
 
-def add_unit_statistics(value, int axis, double[::1] thresholds, int64_t[:, ::1] counts, double[:, ::1] moments):
+cdef void *_data(cnp.ndarray array, int dtype, int dims, str name) except NULL:
+    """Of an array that is as the core takes it.  (Typed memoryviews would double what Cython writes for this file.)"""
+    if cnp.PyArray_TYPE(array) != dtype or cnp.PyArray_NDIM(array) != dims or not cnp.PyArray_IS_C_CONTIGUOUS(array):
+        raise ValueError(
+            f"{name} must be a C-contiguous array of {cnp.PyArray_DescrFromType(dtype)} with {dims} axes, "
+            f"it is of {array.dtype} with shape {(<object>array).shape} and strides {(<object>array).strides}"
+        )
+    return cnp.PyArray_DATA(array)
+
+
+def add_unit_statistics(
+    value, int axis, cnp.ndarray thresholds not None, cnp.ndarray counts not None, cnp.ndarray moments not None
+):
     """
     Add to counts[t, unit] how many elements are above thresholds[t], and to moments their sum and sum of squares.
 
     The units lie along `axis`, which is not negative; NaN is above nothing.
     """
     cdef cnp.ndarray array = _block(value, False)
-    cdef int dtype = dtype_of(cnp.PyArray_TYPE(array)), count = <int>thresholds.shape[0], status, d
+    cdef int dtype = dtype_of(cnp.PyArray_TYPE(array)), count = <int>cnp.PyArray_SIZE(thresholds), status, d
     cdef ptrdiff_t outer = 1, inner = 1, channels = cnp.PyArray_DIM(array, axis)
     cdef const char *x = <const char *>cnp.PyArray_DATA(array)
+    cdef double *above = <double *>_data(thresholds, cnp.NPY_DOUBLE, 1, "thresholds")
+    cdef int64_t *counted = <int64_t *>_data(counts, cnp.NPY_INT64, 2, "counts")
+    cdef double *summed = <double *>_data(moments, cnp.NPY_DOUBLE, 2, "moments")
     if not 1 <= count <= LEAKY_MOST_THRESHOLDS or counts.shape[0] != count or moments.shape[0] != 2:
         raise ValueError(
             f"thresholds has {count} elements, of 1 to {LEAKY_MOST_THRESHOLDS}; counts has {counts.shape[0]} rows and "
@@ -640,19 +655,19 @@ def add_unit_statistics(value, int axis, double[::1] thresholds, int64_t[:, ::1]
         return
     if is_long(0, dtype, outer * channels * inner):
         with nogil:
-            status = leaky_add_units(<leaky_dtype>dtype, x, outer, channels, inner, &thresholds[0], count,
-                                     &counts[0, 0], &moments[0, 0])
+            status = leaky_add_units(<leaky_dtype>dtype, x, outer, channels, inner, above, count, counted, summed)
     else:
-        status = leaky_add_units(<leaky_dtype>dtype, x, outer, channels, inner, &thresholds[0], count, &counts[0, 0],
-                                 &moments[0, 0])
+        status = leaky_add_units(<leaky_dtype>dtype, x, outer, channels, inner, above, count, counted, summed)
     if status:
         raise MemoryError
 
 
-def add_mask_counts(const unsigned char[::1] mask, shape, int axis, int64_t[::1] counts):
+def add_mask_counts(cnp.ndarray mask not None, shape, int axis, cnp.ndarray counts not None):
     """Add to counts[unit] how many bits of a packed mask of this shape are set; the units lie along `axis`."""
     cdef ptrdiff_t outer = 1, inner = 1, channels = shape[axis], length
     cdef int d
+    cdef unsigned char *bits = <unsigned char *>_data(mask, cnp.NPY_UINT8, 1, "mask")
+    cdef int64_t *counted = <int64_t *>_data(counts, cnp.NPY_INT64, 1, "counts")
     for d, length in enumerate(shape):
         if d < axis:
             outer *= length
@@ -664,7 +679,7 @@ def add_mask_counts(const unsigned char[::1] mask, shape, int axis, int64_t[::1]
         raise ValueError(f"mask has {mask.shape[0]} bytes, {outer * channels * inner} elements need "
                          f"{(outer * channels * inner + 7) // 8}")
     if mask.shape[0]:
-        leaky_add_mask(&mask[0], outer, channels, inner, &counts[0])
+        leaky_add_mask(bits, outer, channels, inner, counted)
 
 
 # ---------------------------------------------------------------------------------------------- settings
