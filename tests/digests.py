@@ -1,8 +1,9 @@
 """What every public function returns, as digests: `python tests/digests.py > tests/digests.txt` after a change of bits.
 
 They are the same on every ISA, architecture, thread count and version of NumPy, so the committed table says which bits
-a version of pyleaky gives.  A change of it is a minor release and is named in CHANGELOG.md (tests/release.py).  To add
-a function, add its call.  What NumPy's own random numbers or its pow go into is left out.
+a version of pyleaky gives.  A change of it is a minor release and is named in CHANGELOG.md (tests/release.py).  A row of
+src/activations.h is in by itself; to add another function, add its call.  What NumPy's own random numbers or its pow go
+into is left out.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import numpy as np
 from arrays import DTYPES, canonical, specials
 
 import pyleaky
-from pyleaky import training
+from pyleaky import _core, training
 
 SHAPE = (6, 19, 37)
 
@@ -38,19 +39,17 @@ def calls(dtype):
     tame, tame_grad, tame_gg = finite(x), finite(grad), finite(gg)
     weight = np.linspace(-0.5, 1.5, SHAPE[1]).astype(dtype)
     bias = np.linspace(-2, 2, SHAPE[1]).astype(dtype)
-    yield "relu", pyleaky.relu(x)
-    yield "relu_backward", pyleaky.relu_backward(grad, x)
-    for name, parameter in ("leaky_relu", 0.1), ("elu", 1.3), ("celu", 0.7):
-        for numbers_ in (), (parameter,):
-            y = getattr(pyleaky, name)(x, *numbers_)
+    # Every row of the table that has a public function by its name, with the default of its parameter and another.
+    for name, row in _core.ROWS.items():
+        if name not in pyleaky.__all__:
+            continue
+        arrays = [{"x": x, "grad": grad, "gg": gg}[what] for what in row.inputs if what in ("x", "grad", "gg")]
+        for parameter in ((), (0.7,)) if row.parameters else ((),):
+            y = getattr(pyleaky, name)(*arrays, *parameter)
             yield name, y
-            backward = getattr(pyleaky, f"{name}_backward")
-            yield f"{name}_backward", backward(grad, x, *numbers_)
-            yield f"{name}_backward", backward(grad, None, *numbers_, output=y)
-    yield "selu", pyleaky.selu(x)
-    yield "selu_backward", pyleaky.selu_backward(grad, x)
-    for name in "elu_double_backward", "celu_double_backward", "selu_double_backward":
-        yield name, getattr(pyleaky, name)(gg, grad, x)
+            if f"{name}_backward_from_output" in _core.ROWS or name in ("relu", "leaky_relu"):
+                backward = f"{name}_backward"
+                yield backward, getattr(pyleaky, backward)(grad, None, *parameter, output=y)
     yield "leaky_relu", pyleaky.leaky_relu(x, 0.2, return_mask=True)
     mask = pyleaky.relu(x, return_mask=True)[1]
     yield "leaky_relu_backward", pyleaky.leaky_relu_backward(grad, mask=mask, negative_slope=-0.1)

@@ -154,7 +154,9 @@ def test_half_types_are_the_float32_function_rounded_once(isa, row, dtype):
     if row.parameters:
         for number in (0.1, 1.0, -3.3, 1e-30, 1e30):
             number = np.float32(number)
-            right = expected(row, [*(value.astype(np.float32) for value in values[:-1]), number], np.float32)
+            with np.errstate(invalid="ignore"):  # of signalling NaNs, on aarch64
+                wide = [value.astype(np.float32) for value in values[:-1]]
+            right = expected(row, [*wide, number], np.float32)
             with np.errstate(all="ignore"):
                 right = right.astype(dtype)
             assert_same_bits(getattr(_core, row.name + "_number")(*values[:-1], number), right)
