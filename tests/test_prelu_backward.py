@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from arrays import DTYPES, HALVES, any_bits, assert_same_bits, compute_type, ulps_apart
+from arrays import DTYPES, HALVES, any_bits, assert_same_bits, compute_type, layouts, ulps_apart
 
 import pyleaky
 from pyleaky import _core
@@ -200,3 +200,18 @@ def test_other_layouts_agree():
     ]:
         assert_same_bits(dx, expected[0])
         np.testing.assert_allclose(np.ravel(dweight), expected[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["fortran", "strided", "reversed", "transposed", "byte-swapped", "unaligned"])
+def test_sums_of_every_layout_are_compensated(layout):
+    """Where products of float64 cancel, what is left is that of an exact sum."""
+    rng = np.random.default_rng(4)
+    grad = rng.normal(size=(40, 3, 50)) * 10.0 ** rng.integers(-8, 8, (40, 3, 50))
+    grad = np.concatenate([grad, -grad, rng.normal(size=grad.shape)], axis=2)
+    x = np.full(grad.shape, -1.0)
+    weight = np.array([0.1, 0.2, 0.3])
+    expected = [math.fsum(-grad[:, k].ravel()) for k in range(3)]
+    other = dict(layouts(grad))[layout]
+    dx, dweight = pyleaky.prelu_backward(other, x, weight, axis=1)
+    np.testing.assert_array_equal(dx, grad * weight[:, None])
+    assert ulps_apart(dweight, np.array(expected)).max() <= 1
