@@ -41,7 +41,7 @@ WINDOWS, LINUX = os.name == "nt", sys.platform.startswith("linux")
 FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
 # Cython's own output trips over two of the warnings.
 FLAGS += ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
-UNALIGNED = [f"-fno-align-{what}" for what in ("functions", "jumps", "labels", "loops")]
+UNALIGNED = [f"-fno-align-{what}" for what in ("functions", "jumps", "labels")]
 # Nothing is thrown through C; backtraces of a debugger end here, and the files are a twentieth smaller.
 FLAGS += ["-fno-asynchronous-unwind-tables"]
 HARDENING = [] if WINDOWS else ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
@@ -145,7 +145,7 @@ write_kernels()
 setup(
     ext_modules=cythonize(
         [
-            extension("_core", SOURCES, "-O2", "-funswitch-loops"),
+            extension("_core", SOURCES, "-O2", "-funswitch-loops", *UNALIGNED),
             # What Cython writes is long and has no loop over elements; for small arrays it is most of a call's time.
             extension("_functions", [], "-O2", *UNALIGNED),
             # Here a call takes microseconds.

@@ -1842,7 +1842,7 @@ cdef object _one_pass(object grad, object x, object laid, tuple laid_shape):
 
 
 def _in_one_order(grad, x, laid):
-    """Copies for `_one_pass` of arrays that lie in no common order or with gaps; None where they are of several dtypes."""
+    """Copies for `_one_pass` of arrays in no common order or with gaps; None where they are of several dtypes."""
     if type(x) is not np.ndarray or type(grad) is not np.ndarray or (_is_plain(x) and _is_twin(grad, x)):
         return None
     dtype = x.dtype.newbyteorder("=")

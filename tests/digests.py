@@ -1,9 +1,9 @@
 """What every public function returns, as digests: `python tests/digests.py > tests/digests.txt` after a change of bits.
 
 They are the same on every ISA, architecture, thread count and version of NumPy, so the committed table says which bits
-a version of pyleaky gives.  A change of it is a minor release and is named in CHANGELOG.md (tests/release.py).  A row of
-src/activations.h is in by itself; to add another function, add its call.  What NumPy's own random numbers or its pow go
-into is left out.
+a version of pyleaky gives.  A change of it is a minor release and is named in CHANGELOG.md (tests/release.py).  A row
+of src/activations.h is in by itself; to add another function, add its call.  What NumPy's own random numbers or its pow
+go into is left out.
 """
 
 import hashlib
