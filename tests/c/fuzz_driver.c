@@ -547,7 +547,7 @@ static void prelu(void)
         for (int d = 0; d < count; d++) {
             const ptrdiff_t kind = choose(32);
             groups[d] = kind == 0 ? choose(10000) : kind < 4 ? choose(300) : kind < 20 ? 1 + choose(6) : 1;
-            if (n * groups[d] > LONGEST)
+            if (n * groups[d] > LONGEST || weights * groups[d] >= LONGEST) /* n may be 0 */
                 groups[d] = 1;
             n *= groups[d];
             weights *= d % 2 ? groups[d] : 1;
