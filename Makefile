@@ -152,7 +152,7 @@ soak: $(VENV)/.test
 	$(BIN)/python tests/soak.py --out docs/soak.txt $(SOAK)
 
 # ---- what takes too long for every change
-nightly: exhaustive soak nightly-tests
+nightly: exhaustive fuzz soak nightly-tests coverage-c
 
 # More than 2^31 elements (9 GB of memory), 100,000 calls of each function, many more orders of calls.
 nightly-tests: $(VENV)/.test
