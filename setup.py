@@ -1,7 +1,7 @@
 """Builds the extensions; everything that is only metadata is in pyproject.toml.
 
-One flag list serves all sources, at the baseline of the ABI: src/kernels.c raises the ISA by itself.  The
-typed-memoryview layer (kernels.pyx, .pxd, .pyi) is written here from its templates, once per row of src/activations.h.
+All sources are compiled at the baseline of the ABI, and src/kernels.c raises the ISA by itself.  The typed-memoryview
+layer (kernels.pyx, .pxd, .pyi) is written here from its templates, once per row of src/activations.h.
 """
 
 import os
@@ -38,12 +38,14 @@ HERE = Path(__file__).parent
 UNITS = ("kernels", "dispatch", "driver", "fused", "reductions", "threads", "limits", "memory")
 SOURCES = [f"src/{name}.c" for name in UNITS]
 WINDOWS, LINUX = os.name == "nt", sys.platform.startswith("linux")
-FLAGS = ["-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wall", "-Wextra"]
-# Cython's own output trips over two of the warnings.
-FLAGS += ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
-UNALIGNED = [f"-fno-align-{what}" for what in ("functions", "jumps", "labels")]
-# Nothing is thrown through C; backtraces of a debugger end here, and the files are a twentieth smaller.
-FLAGS += ["-fno-asynchronous-unwind-tables"]
+FLAGS = [
+    *("-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-g0"),
+    # Cython's own output trips over two of the warnings.
+    *("-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"),
+    # Nothing is thrown through C; backtraces of a debugger end here, and the files are a twentieth smaller.
+    "-fno-asynchronous-unwind-tables",
+]
+UNALIGNED = [f"-fno-align-{what}" for what in ("functions", "jumps", "labels")]  # the files are smaller so, too
 HARDENING = [] if WINDOWS else ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"]
 LINK_HARDENING = ["-Wl,-z,relro,-z,now"] if LINUX else []
 THREADS = [] if WINDOWS else ["-pthread"]
@@ -153,7 +155,7 @@ setup(
             extension("kernels", [], "-Os"),
         ],
         build_dir="build",
-        compiler_directives={"language_level": 3},
+        compiler_directives={"language_level": 3, "freethreading_compatible": True},
     ),
     cmdclass={"build_ext": build_ext_with_compiler_check},
 )

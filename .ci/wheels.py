@@ -86,7 +86,6 @@ def build(python, sdist, folder, *options, environment=None):
         sys.executable,
         "-m",
         "auditwheel",
-        "-v",
         "repair",
         "-w",
         WHEELHOUSE,

@@ -14,6 +14,7 @@ from libc.string cimport memset, strcat, strcpy, strlen
 import operator
 import os
 import sys
+import threading
 import warnings
 from typing import NamedTuple
 
@@ -420,20 +421,28 @@ for _row in range(LEAKY_ROWS):
         globals()[_name + "_number"] = _make_ufunc(_row, True, _promoter)
 
 
+_registering = threading.Lock()
+
+
 def see_ml_dtypes():
     """Give every ufunc its bfloat16 loops once ml_dtypes has been imported, by whomever.
 
     To be called before a ufunc could see a bfloat16 array: NumPy keeps the loop that it has once found for a dtype.
     """
-    global bfloat16
-    cdef int types[LEAKY_MAX_INPUTS + 1]
-    cdef int row, numbers, k, typenum
     if bfloat16 != -1:
         return
     scalar = getattr(sys.modules.get("ml_dtypes"), "bfloat16", None)
     if scalar is None:
         return
-    typenum = np.dtype(scalar).num
+    with _registering:
+        if bfloat16 == -1:
+            _register_bfloat16(np.dtype(scalar).num)
+
+
+cdef _register_bfloat16(int typenum):
+    global bfloat16
+    cdef int types[LEAKY_MAX_INPUTS + 1]
+    cdef int row, numbers, k
     for row, name in enumerate(ROWS):
         for numbers in range(1 + (leaky_rows[row].parameters > 0)):
             for k in range(leaky_rows[row].inputs + 1):

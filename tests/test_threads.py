@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 
+import calls
 import numpy as np
 import pytest
 from arrays import DTYPES, any_bits, assert_same_bits
@@ -264,14 +265,36 @@ def test_many_callers_at_once():
     arrays = [rng.normal(size=n).astype(np.float32) for n in (16_384, 300_000, 1_000_000, 2_000_000)]
     expected = [pyleaky.leaky_relu(x, 0.1) for x in arrays]
 
-    def calls(seed):
+    def several(seed):
         for k in np.random.default_rng(seed).integers(0, len(arrays), 30):
             if not np.array_equal(pyleaky.leaky_relu(arrays[k], 0.1), expected[k]):
                 return False
         return True
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(calls, range(8)))
+        assert all(pool.map(several, range(8)))
+
+
+def test_every_public_function_from_many_threads_at_once():
+    """Each thread has arrays of its own, which are equal; what all of them share is in the library."""
+    barrier = threading.Barrier(6)
+
+    def results(_):
+        found = []
+        with np.errstate(all="ignore"):
+            barrier.wait()
+            for dtype in DTYPES:
+                found += [call() for call in calls.activation_calls((64, 96), dtype, np.random.default_rng(0))]
+        return found
+
+    def equal(a, b):
+        if isinstance(a, tuple):
+            return len(a) == len(b) and all(map(equal, a, b))
+        return np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        first, *others = pool.map(results, range(6))
+    assert all(equal(a, b) for found in others for a, b in zip(first, found, strict=True))
 
 
 def test_exit_while_a_thread_computes():
