@@ -429,7 +429,7 @@ def see_ml_dtypes():
 
     To be called before a ufunc could see a bfloat16 array: NumPy keeps the loop that it has once found for a dtype.
     """
-    if bfloat16 != -1:
+    if bfloat16 != -1 or "ml_dtypes" not in sys.modules:  # without a lock, unlike get, where there is no GIL
         return
     scalar = getattr(sys.modules.get("ml_dtypes"), "bfloat16", None)
     if scalar is None:

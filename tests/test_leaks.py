@@ -21,8 +21,10 @@ import pyleaky
 
 COUNT = int(os.environ.get("PYLEAKY_LEAK_CALLS", 100_000 if NIGHTLY else 1_000))
 SLOW = {"UnitMonitor", "GradientMonitor", "masked", "show_config", "gain, weights"}
-# What may be left of however many calls: a leak leaves more, if it is but a block in ten calls of the rarest.
-ALLOWED = {"blocks": 20, "bytes": 1024, "resident": 2**19}
+HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+# What may be left of however many calls: a leak leaves more, if it is but a block in ten calls of the rarest.  Without
+# the GIL blocks that other threads have given back are counted late.
+ALLOWED = {"blocks": 20 if HAS_GIL else 90, "bytes": 1024, "resident": 2**19}
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +112,8 @@ def check_call(call):
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 def test_success(dtype):
     for call in calls.calls((2, 4), dtype, np.random.default_rng(0)):
+        if call.name == "show_config" and not HAS_GIL:  # importlib.metadata keeps strings there (CPython 3.13)
+            continue
         with np.errstate(all="ignore"):
             check_call(call)
 
