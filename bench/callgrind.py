@@ -19,7 +19,7 @@ from _results import RESULTS, table
 
 ISA = "avx2"
 ELEMENTS = 4096
-FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-pthread"]
+FLAGS = ["-std=c11", "-O2", "-funswitch-loops", "-ffp-contract=off", "-pthread"]
 COMMITTED = RESULTS / f"callgrind-{ISA}.txt"
 ROOT = pathlib.Path(__file__).parents[1]
 
