@@ -154,9 +154,12 @@ soak: $(VENV)/.test
 # ---- what takes too long for every change
 nightly: exhaustive fuzz soak nightly-tests coverage-c
 
-# More than 2^31 elements (9 GB of memory), 100,000 calls of each function, many more orders of calls.
+# More than 2^31 elements (9 GB of memory), 100,000 calls of each function, many more orders of calls; the table is committed.
 nightly-tests: $(VENV)/.test
-	PYLEAKY_NIGHTLY=1 $(BIN)/python -m pytest tests/test_large.py tests/test_leaks.py tests/test_state_machine.py $(PYTEST)
+	@mkdir -p build
+	PYLEAKY_NIGHTLY=1 $(BIN)/python -m pytest --durations=0 tests/test_large.py tests/test_leaks.py tests/test_state_machine.py \
+	    $(PYTEST) > build/nightly.txt || { cat build/nightly.txt; exit 1; }
+	{ echo "make nightly-tests, $$(date -I): what passed, in seconds"; sed -n 's/^\([0-9.]*s\) call */\1  /p; $$p' build/nightly.txt; } > docs/nightly.txt
 
 # ---- on a machine with a GPU, with the Python that has CuPy: nothing is installed
 test-gpu:

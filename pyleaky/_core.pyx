@@ -20,6 +20,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__) && !defined(__clang__)
+    #pragma GCC optimize("Os") /* of this file alone, which has no loop over elements, not of those in src/ */
+    #endif
+    """
+
 cdef extern from "leaky.h":
     enum:
         LEAKY_ROWS

@@ -141,6 +141,15 @@ static void guard(void)
 
 static void unguard(void) { ASAN_UNPOISON_MEMORY_REGION(arena, (size_t)(top + 2 * GUARD)); }
 
+/* What the arena holds is expected of the next call too, which finds it as it was before. */
+static void expect_this(void)
+{
+    unguard();
+    memcpy(expected, arena, (size_t)(top + GUARD));
+    memcpy(arena, before, (size_t)(top + GUARD));
+    guard();
+}
+
 /* Whether the element is the one that is expected, all NaN being one; then it becomes that. */
 static void agree(ptrdiff_t at, enum leaky_dtype type)
 {
@@ -577,12 +586,8 @@ static void prelu(void)
         else
             status = leaky_run_prelu_backward(dtype, g, in, w, to, (double *)(arena + result), groups, count);
         require(!status, "no memory");
-        if (!pass) {
-            unguard();
-            memcpy(expected, arena, (size_t)(top + GUARD));
-            memcpy(arena, before, (size_t)(top + GUARD));
-            guard();
-        }
+        if (!pass)
+            expect_this();
     }
     unguard();
     memset(sums, 0, (size_t)(weights + 1) * sizeof *sums);
@@ -746,12 +751,8 @@ static void bias_act_backward(void)
         else
             plain();
         require(!leaky_run_bias_act_backward(activation, dtype, &call, (double *)(arena + result)), "no memory");
-        if (!pass) {
-            unguard();
-            memcpy(expected, arena, (size_t)(top + GUARD));
-            memcpy(arena, before, (size_t)(top + GUARD));
-            guard();
-        }
+        if (!pass)
+            expect_this();
     }
     unguard();
     memset(sums, 0, (size_t)channels * sizeof *sums);
@@ -858,12 +859,8 @@ static void units(void)
                                  (int64_t *)(arena + counts), (double *)(arena + moments)),
                 "no memory");
         leaky_add_mask(arena + mask, shape.outer, channels, shape.inner, (int64_t *)(arena + bits));
-        if (!pass) {
-            unguard();
-            memcpy(expected, arena, (size_t)(top + GUARD));
-            memcpy(arena, before, (size_t)(top + GUARD));
-            guard();
-        }
+        if (!pass)
+            expect_this();
     }
     unguard();
     int64_t *const found = (int64_t *)(arena + counts), *const set = (int64_t *)(arena + bits);
