@@ -140,12 +140,15 @@ exhaustive: $(VENV)/.test
 	$(BIN)/python tests/exhaustive.py $(EXHAUSTIVE) > $(C_TESTS)/exactness.txt || { cat $(C_TESTS)/exactness.txt; exit 1; }
 	cp $(C_TESTS)/exactness.txt docs/exactness.txt
 
-# ---- branch coverage of the Python files, at least 95% (pyproject.toml); docs/coverage-python.txt is committed
+# ---- branch coverage of the Python files, at least 95% (pyproject.toml), where the peers are; the table is committed
 coverage: $(VENV)/.test
+	@mkdir -p build
 	$(BIN)/python -m pip install -q --disable-pip-version-check 'coverage[toml]>=7.6'
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -q $(PYTEST)
-	$(BIN)/python -m coverage report > docs/coverage-python.txt || { cat docs/coverage-python.txt; exit 1; }
+	$(BIN)/python -m coverage report > build/coverage.txt || { cat build/coverage.txt; exit 1; }
+	{ echo "What the tests go through of the files in Python (make coverage); Cython's are not traced."; echo; cat build/coverage.txt; } \
+	    > docs/coverage-python.txt
 
 # ---- 100 million small calls and five minutes of mixed ones: the process must not grow; the table is committed
 soak: $(VENV)/.test
