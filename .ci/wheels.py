@@ -103,8 +103,14 @@ def build_for_aarch64(sdist, folder):
     compiler = "aarch64-linux-gnu-gcc"
     if not shutil.which(compiler):
         sys.exit(f"a wheel for aarch64 needs {compiler}, which is not installed")
+    # Debian's own Python has a pyconfig.h for each architecture.
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    headers = Path(folder, "include/aarch64-linux-gnu")
+    headers.mkdir(parents=True)
+    (headers / version).symlink_to(Path("/usr/include/x86_64-linux-gnu", version))
     environment = {
         "CC": compiler,
+        "CFLAGS": f"-I{headers.parent}",
         "LDSHARED": f"{compiler} -shared",
         "AR": "aarch64-linux-gnu-ar",
         "_PYTHON_HOST_PLATFORM": "linux-aarch64",
