@@ -98,7 +98,8 @@ class Room:
         offset = self.array.__array_interface__["data"][0] - self.memory.__array_interface__["data"][0]
         of = {"shape": self.array.shape, "dtype": self.array.dtype, "strides": self.array.strides}
         after = self.memory.copy()
-        np.ndarray(buffer=after, offset=offset, **of)[...] = np.ndarray(buffer=self.before, offset=offset, **of)
+        if self.array.size:  # a reversed one without elements begins where NumPy lets no array begin
+            np.ndarray(buffer=after, offset=offset, **of)[...] = np.ndarray(buffer=self.before, offset=offset, **of)
         assert np.array_equal(after, self.before), "memory beside `out` has changed"
         self.remember()
 
