@@ -25,6 +25,9 @@ PARTS = [
 def assert_is(value, type_):
     """That the value is of the type, its dtype included."""
     origin, args = typing.get_origin(type_), typing.get_args(type_)
+    if hasattr(origin, "__value__"):  # of a `type` statement, as NumPy 2.5 has one for NDArray
+        assert_is(value, origin.__value__[args])
+        return
     if type_ is typing.Any:
         return
     if origin is tuple:
