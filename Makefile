@@ -210,7 +210,7 @@ wheels: $(BIN)/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(WHEEL_TOOLS)
 	$(BIN)/python .ci/wheels.py $(or $(WHEELS),--aarch64)
 
-# ---- the suite on an arm64 Debian that qemu emulates, some hours; needs root, debootstrap and qemu-user-static
+# ---- the suite on an arm64 Debian that qemu emulates, half an hour; needs root, debootstrap and qemu-user-static
 test-aarch64: $(BIN)/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(WHEEL_TOOLS)
 	.ci/aarch64 $(BIN)/python docs/aarch64.txt

@@ -91,8 +91,6 @@ def build(python, sdist, folder, *options, environment=None):
         WHEELHOUSE,
         wheel,
         env={**os.environ, "PATH": path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
     )
     return max(WHEELHOUSE.glob("*.whl"), key=lambda path: path.stat().st_mtime)
 

@@ -76,12 +76,13 @@ def counted(watched):
 def check(name, call, watched, count=None):
     """`count` calls change no reference count of what is watched, no number of blocks and no number of bytes.
 
-    Caches of Python's and NumPy's own still fill for some hundred calls; a leak is there in each of many attempts.
+    Caches of Python's and NumPy's own fill for some hundred calls, and now and then later; a leak is there in each of a
+    few attempts.
     """
     if count is None:
         count = COUNT // 10 if name in SLOW and not NIGHTLY else COUNT
-    repeat(call, 20)
-    for _ in range(20):
+    repeat(call, 1_000)
+    for _ in range(6):
         before = counted(watched)
         repeat(call, count)
         after = counted(watched)
