@@ -18,7 +18,7 @@ import operator
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -151,14 +151,14 @@ def refuse_tensor(argument: str, value: Any, expected: str | None = None) -> Non
 # ---------------------------------------------------------------------------------------------- arrays
 
 
+# Strings and complex numbers have a dtype of their own, which check_dtype refuses by its name.
 _DTYPED = (np.ndarray, np.generic, float, int, complex, str, bytes)
 _CONVERTIBLE = ("__array__", "__array_interface__", "__array_namespace__", "__cuda_array_interface__", "__float__")
 
 
 def refuse_non_array(argument: str, value: Any) -> None:
     """A TypeError for what NumPy would wrap into an array of objects, or into an array without its labels."""
-    # Strings and complex numbers have a dtype of their own, which check_dtype refuses by its name.
-    if isinstance(value, (*_DTYPED, list, tuple)) or hasattr(value, "__array_ufunc__"):
+    if isinstance(value, _DTYPED) or hasattr(value, "__array_ufunc__"):
         return
     module = type(value).__module__
     if module.startswith("scipy.sparse"):
@@ -167,7 +167,7 @@ def refuse_non_array(argument: str, value: Any) -> None:
     if module.startswith("polars"):
         hint = f"; call the function for each of its columns, or use {argument}.to_numpy()"
         raise TypeError(f"{argument} must be an array or a Series, got polars.{type(value).__name__}{hint}")
-    if any(hasattr(value, name) for name in _CONVERTIBLE):
+    if isinstance(value, Sequence) or any(hasattr(value, name) for name in _CONVERTIBLE):
         return
     try:
         return memoryview(value).release()
@@ -185,6 +185,17 @@ def as_ndarray(argument: str, value: Any) -> np.ndarray[Any, Any]:
         if "inhomogeneous" not in str(error):
             raise
     raise ValueError(f"{argument} is a nested list whose parts have different lengths, expected equal ones")
+
+
+def operand(argument: str, value: Any) -> Any:
+    """An array of any kind as it is, and an ndarray of nested lists; its dtype, where it shows one, is supported."""
+    if type(value) is not np.ndarray:
+        refuse_tensor(argument, value)
+        refuse_non_array(argument, value)
+        if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+            value = as_ndarray(argument, value)
+    check_dtype(argument, value)
+    return value
 
 
 # ---------------------------------------------------------------------------------------------- numbers
@@ -277,6 +288,18 @@ def check_dtype(argument: str, value: Any) -> None:
         )
 
 
+def refuse_columns(argument: str, value: Any) -> None:
+    """A TypeError for a frame or a series of pandas that has something else than numbers."""
+    if not hasattr(value, "iloc"):
+        return
+    dtypes = value.dtypes.items() if value.ndim == 2 else [(value.name, value.dtype)]
+    for name, dtype in dtypes:
+        if getattr(dtype, "kind", "O") not in "biuf":
+            what = f"column {name!r} of" if value.ndim == 2 else ""
+            hint = f"; {argument}.select_dtypes('number') leaves it out" if value.ndim == 2 else ""
+            raise TypeError(f"{argument} has {what} dtype {dtype}, expected numbers{hint}".replace("  ", " "))
+
+
 def result_dtype(dtype: Any) -> np.dtype[Any]:
     """A dtype to compute in, of the argument `dtype`."""
     from . import _core
@@ -292,6 +315,13 @@ def result_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 # ---------------------------------------------------------------------------------------------- integers and axes
+
+
+def flag(argument: str, value: Any) -> bool:
+    """A bool of True, False, NumPy's bool, or the integer 0 or 1."""
+    if isinstance(value, (bool, np.bool)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{argument} must be True or False, got {describe_argument(argument, value)}")
 
 
 def index(argument: str, value: Any, least: int = 0, below: int | None = 2**64, expected: str = "an integer") -> int:
@@ -314,12 +344,11 @@ def index(argument: str, value: Any, least: int = 0, below: int | None = 2**64, 
 def axis_index(argument: str, value: Any, ndim: int, expected: str = "an integer") -> int:
     """The position of one axis of an array of ndim dimensions; numpy.exceptions.AxisError where there is no such."""
     if isinstance(value, str):
-        names = "a dimension's name is for the arrays of xarray"
-        raise TypeError(f"{argument} must be {expected}, got {value!r}; {names}")
+        raise TypeError(f"{argument} must be {expected}, got str ({value!r}); xarray's arrays alone have named axes")
     found = index(argument, value, -(2**63), 2**63, expected)
     if not -ndim <= found < ndim:
-        bounds = f"expected {-ndim} to {ndim - 1}" if ndim else "which has no axis"
-        raise np.exceptions.AxisError(f"{argument} is {found}, but x has {ndim} dimensions: {bounds}")
+        bounds = f"expected {-ndim} to {ndim - 1}" if ndim else "it has none"
+        raise np.exceptions.AxisError(f"{argument} {found} is out of bounds for array of dimension {ndim}: {bounds}")
     return found % ndim
 
 
@@ -329,7 +358,7 @@ def axis_indices(argument: str, value: Any, ndim: int) -> tuple[int, ...]:
     values = value if isinstance(value, (tuple, list)) else (value,)
     found = tuple(axis_index(argument, one, ndim, expected) for one in values)
     if len({*found}) < len(found):
-        raise ValueError(f"{argument} is {value}, which has an axis twice")
+        raise ValueError(f"repeated axis in {argument}={value}")
     return found
 
 
@@ -430,40 +459,43 @@ def missing_attribute(module: Any, name: str) -> AttributeError:
     return AttributeError(f"module {module.__name__!r} has no attribute {name!r}{hint}", name=name, obj=module)
 
 
-def keyword_hint(function: Any, keywords: Iterable[str], message: str) -> str:
-    """What to add to the message of a TypeError about a call: the function's own word for an unknown keyword."""
+def explanation(function: Any, keywords: Iterable[str] | None, error: TypeError) -> str | None:
+    """A better message for a call with an unknown keyword, or with too many arguments by position; else None."""
+    message = str(error)
+    if not message.startswith(f"{function.__name__}() "):
+        return None
     parameters = inspect.signature(function).parameters
-    if "positional argument" in message:
+    if "unexpected keyword" in message:
+        unknown = next((keyword for keyword in keywords or () if keyword not in parameters), None)
+        return None if unknown is None else f"{message}; {_meant(unknown, parameters)}"
+    if "positional argument" in message and "at least" not in message and "missing" not in message:
         only = [name for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY]
-        return f"; {', '.join(only)} can only be given by name" if only and "missing" not in message else ""
-    if "unexpected keyword" not in message:
-        return ""
-    for keyword in keywords:
-        if keyword in parameters:
-            continue
-        if keyword == "inplace":
-            return "; for a result in place, give out=x" if "out" in parameters else ""
-        for group in _SYNONYMS:
-            if keyword in group and (meant := next((word for word in group if word in parameters), None)):
-                return f"; here it is called {meant}"
-        close = difflib.get_close_matches(keyword, parameters, 1, 0.7)
-        return f"; did you mean {close[0]}?" if close else f"; expected {', '.join(parameters)}"
-    return ""
+        return f"{message}; keyword-only: {', '.join(only)}" if only else None
+    return None
+
+
+def _meant(keyword: str, parameters: Collection[str]) -> str:
+    if keyword == "inplace" and "out" in parameters:
+        return "out=x stores the result in x"
+    for group in _SYNONYMS:
+        if keyword in group and (meant := next((word for word in group if word in parameters), None)):
+            return f"did you mean {meant}?"
+    close = difflib.get_close_matches(keyword, parameters, 1, 0.7)
+    return f"did you mean {close[0]}?" if close else f"expected {', '.join(parameters)}"
 
 
 def explains_calls(function: Callable[P, R]) -> Callable[P, R]:
-    """A function whose TypeError for an unknown keyword names the one that is meant."""
+    """A Python function whose TypeError for an unknown keyword names the one that is meant."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except TypeError as error:
-            is_own = error.__traceback__ is not None and error.__traceback__.tb_next is None  # not from inside of it
-            hint = keyword_hint(function, kwargs, str(error)) if is_own else ""
-            if not hint:
+            message = explanation(function, kwargs, error)
+            if message is None:
                 raise
-            raise TypeError(f"{error}{hint}") from None
+        raise TypeError(message)
 
     return call
 
@@ -471,14 +503,18 @@ def explains_calls(function: Callable[P, R]) -> Callable[P, R]:
 # ---------------------------------------------------------------------------------------------- labels
 
 
-def refuse_other_labels(argument: str, labels: Any, other: str, other_labels: Any) -> None:
-    """A ValueError where two indices of pandas differ."""
-    if not labels.equals(other_labels):
-        _different_labels(argument, other)
+def refuse_other_labels(argument: str, value: Any, x: Any, axis: Any = None, other: str = "x") -> None:
+    """
+    A ValueError where pandas labels what is laid along `axis` of x (along the last axes for None) with other labels.
 
-
-def _different_labels(argument: str, other: str) -> NoReturn:
-    raise ValueError(f"{argument} and {other} have different labels; align them first")
+    The functions compute by position, and pandas' arithmetic by label: so both must say the same.
+    """
+    if not (hasattr(value, "iloc") and hasattr(x, "iloc")):
+        return
+    axes = range(x.ndim - value.ndim, x.ndim) if axis is None else axis_indices("axis", axis, x.ndim)
+    for labels, k in zip(value.axes, axes, strict=False):
+        if k >= 0 and len(labels) == x.shape[k] and not labels.equals(x.axes[k]):
+            raise ValueError(f"{argument} and {other} have different labels; align them first")
 
 
 # ---------------------------------------------------------------------------------------------- memory

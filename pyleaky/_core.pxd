@@ -12,6 +12,8 @@ cdef enum:
 cdef int dtype_of(int typenum) noexcept nogil
 # A fresh result of `size` bytes, of recycled memory.
 cdef cnp.ndarray empty(int ndim, cnp.npy_intp *shape, int typenum, bint fortran, ptrdiff_t size)
+# Whether two arrays have no byte in common, by the ranges of their addresses.
+cdef bint are_apart(cnp.ndarray a, cnp.ndarray b) noexcept
 # Whether a call is worth releasing the GIL for.
 cdef bint is_long(int row, int dtype, ptrdiff_t n) noexcept nogil
 cdef void run(int row, int dtype, char **args, ptrdiff_t n, const ptrdiff_t *steps) noexcept nogil

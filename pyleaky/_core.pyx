@@ -595,17 +595,28 @@ cdef cnp.ndarray _block(object value, bint fortran):
     return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 
-def extent(cnp.ndarray array not None):
-    """The addresses of an array's first byte and of the one after its last."""
+cdef (Py_ssize_t, Py_ssize_t) _extent(cnp.ndarray array) noexcept:
     cdef Py_ssize_t low = <Py_ssize_t>cnp.PyArray_DATA(array), high = low + cnp.PyArray_ITEMSIZE(array), reach
     cdef int d
     for d in range(cnp.PyArray_NDIM(array)):
+        if cnp.PyArray_DIM(array, d) == 0:
+            return low, low
         reach = (cnp.PyArray_DIM(array, d) - 1) * cnp.PyArray_STRIDE(array, d)
         if reach < 0:
             low += reach
         else:
             high += reach
     return low, high
+
+
+def extent(cnp.ndarray array not None):
+    """The addresses of an array's first byte and of the one after its last; the same twice where it has no element."""
+    return _extent(array)
+
+
+cdef bint are_apart(cnp.ndarray a, cnp.ndarray b) noexcept:
+    cdef (Py_ssize_t, Py_ssize_t) first = _extent(a), second = _extent(b)
+    return first[1] <= second[0] or second[1] <= first[0] or first[0] == first[1] or second[0] == second[1]
 
 
 def norm(value, int kind):
