@@ -33,9 +33,9 @@ $(BIN)/python:
 # src/kernels.c takes long to compile, and the test of the vocabulary, which includes it, as long: both at once.
 comma := ,
 OTHERS := $(filter-out src/kernels.c,$(wildcard src/*.c))
-# tests/c/test_machine.c stands in for these functions of the system.
+# tests/c/test_machine.c stands in for these functions, nearly all of the system.
 WRAP := $(addprefix -Wl$(comma)--wrap=,malloc calloc mmap pthread_create pthread_setaffinity_np sched_getaffinity sched_getcpu \
-    clock_gettime sysconf fopen)
+    clock_gettime sysconf fopen pthread_mutex_lock leaky_memory_trim)
 FUZZ_RUNS ?= 20000
 define build_c_tests
 	@mkdir -p $(C_TESTS)

@@ -5,6 +5,18 @@ cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint64_t
 
+# The default floating-point environment: round to nearest, no subnormal flushed, every exception masked; leave_environment
+# restores what enter_environment has saved, flags included.  Pairs may be nested.  A compiler may move arithmetic on C
+# variables out of a pair; calls stay where they are.  Where NumPy computes in between, and could warn, it takes the context
+# manager, a new one for each use.
+cdef struct environment:
+    uint64_t saved[4]
+cdef void enter_environment(environment *caller) noexcept nogil
+cdef void leave_environment(const environment *caller) noexcept nogil
+cdef class default_environment:
+    cdef environment caller
+    cdef object errstate
+
 # From how many bytes on a result is made of recycled memory.
 cdef enum:
     RECYCLE_FROM = 1 << 20

@@ -64,6 +64,10 @@ cdef extern from "leaky.h":
     int leaky_get_threads() nogil
     int leaky_limit_threads(int) nogil
     void leaky_set_threads(int) nogil
+    struct leaky_environment:
+        pass
+    void leaky_enter(leaky_environment *) nogil
+    void leaky_leave(const leaky_environment *) nogil
     void leaky_round_number(double, leaky_dtype, void *) nogil
     enum:
         LEAKY_MAX_DIMS
@@ -166,6 +170,38 @@ cdef extern from "numpy/arrayobject.h":
 
 cnp.import_array()
 cnp.import_ufunc()
+
+
+cdef void enter_environment(environment *caller) noexcept nogil:
+    leaky_enter(<leaky_environment *>caller)
+
+
+cdef void leave_environment(const environment *caller) noexcept nogil:
+    leaky_leave(<const leaky_environment *>caller)
+
+
+cdef class default_environment:
+    """
+    Context manager for what is computed outside of src/: the default floating-point environment, without warnings.
+
+    Rounding is to nearest, subnormals are kept, and NumPy ignores every floating-point error.  At the end the caller
+    finds its own environment again, flags included.  Each use takes a new object; uses may be nested.  No ``yield`` and
+    no ``await`` inside: the code that runs meanwhile would share the environment.
+    """
+
+    def __enter__(self):
+        if self.errstate is not None:
+            raise RuntimeError("a default_environment cannot be entered twice; make one for each use")
+        errstate = np.errstate(all="ignore")
+        errstate.__enter__()
+        self.errstate = errstate
+        enter_environment(&self.caller)
+        return self
+
+    def __exit__(self, *exception):
+        leave_environment(&self.caller)
+        errstate, self.errstate = self.errstate, None
+        errstate.__exit__(*exception)
 
 
 # NumPy's number for bfloat16, once ml_dtypes has been seen.

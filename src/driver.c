@@ -53,6 +53,68 @@ static inline void leave(environment caller) { fesetenv(&caller); }
 static inline void fence(void) {}
 #endif
 
+/* The x87 unit of x86 computes in long double only.  No kernel does, but code around a call may convert such a number. */
+#if defined(__x86_64__) && defined(__GNUC__)
+struct x87 {
+    uint16_t control, status;
+};
+enum { X87_DEFAULT = 0x37f, X87_FLAGS = 0x3f };
+static struct x87 read_x87(void)
+{
+    struct x87 state;
+    __asm__ volatile("fnstcw %0\n\tfnstsw %1" : "=m"(state.control), "=m"(state.status));
+    return state;
+}
+static struct x87 enter_x87(void)
+{
+    static const uint16_t control = X87_DEFAULT;
+    const struct x87 caller = read_x87();
+    if (caller.control != control)
+        __asm__ volatile("fldcw %0" : : "m"(control));
+    return caller;
+}
+static void leave_x87(struct x87 caller)
+{
+    const struct x87 now = read_x87();
+    if (now.control == caller.control && !((now.status ^ caller.status) & X87_FLAGS))
+        return;
+    uint16_t all[14]; /* control, status and tag word at every second place, and where the last instruction was */
+    __asm__ volatile("fnstenv %0" : "=m"(all));
+    all[0] = caller.control;
+    all[2] = (uint16_t)((all[2] & ~X87_FLAGS) | (caller.status & X87_FLAGS));
+    __asm__ volatile("fldenv %0" : : "m"(all));
+}
+#else
+struct x87 {
+    char none;
+};
+static struct x87 enter_x87(void) { return (struct x87){0}; }
+static void leave_x87(struct x87 caller) { (void)caller; }
+#endif
+
+struct saved {
+    environment vectors;
+    struct x87 x87;
+};
+_Static_assert(sizeof(struct saved) <= sizeof(struct leaky_environment), "leaky_environment has too little room");
+
+void leaky_enter(struct leaky_environment *caller)
+{
+    struct saved saved;
+    memset(&saved, 0, sizeof saved);
+    saved.x87 = enter_x87();
+    saved.vectors = enter();
+    memcpy(caller, &saved, sizeof saved);
+}
+
+void leaky_leave(const struct leaky_environment *caller)
+{
+    struct saved saved;
+    memcpy(&saved, caller, sizeof saved);
+    leave(saved.vectors);
+    leave_x87(saved.x87);
+}
+
 /* ---- threads */
 
 /* Elements: of a call that is shared at all; what a chunk is a multiple of; of a parameter's stretch that is short; the most

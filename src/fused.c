@@ -17,8 +17,18 @@ static void masked_part(const void *context, ptrdiff_t from, ptrdiff_t n)
     job->kernel(&job->call, from, n);
 }
 
+/* The bits without the sign, which are in the order of the magnitudes.  Comparing them raises no flag in the caller's
+ * floating-point environment, as comparing a subnormal number or a signalling NaN does. */
+static uint64_t magnitude(double number)
+{
+    uint64_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return bits << 1;
+}
+#define INFINITE ((uint64_t)0x7ff << 53)
+
 /* No payload: see v_narrow_bf16. */
-static double plain(double number) { return isnan(number) ? (double)NAN : number; }
+static double plain(double number) { return magnitude(number) > INFINITE ? (double)NAN : number; }
 
 void leaky_run_masked(enum leaky_masked_kernel kernel, enum leaky_dtype dtype, const char *in, char *out, unsigned char *mask,
                       ptrdiff_t n, double slope)
@@ -336,7 +346,7 @@ int leaky_run_bias_act_backward(enum leaky_activation activation, enum leaky_dty
 {
     struct leaky_gradients exact = *call;
     exact.slope = slope_of(activation, call->slope);
-    exact.clamps = isfinite(call->clamp);
+    exact.clamps = magnitude(call->clamp) < INFINITE;
     exact.clamp = exact.clamps ? leaky_largest_below(call->clamp, dtype) : 0;
     if (!call->parameter) {
         exact.parameter = no_bias(dtype);

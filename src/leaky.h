@@ -228,6 +228,16 @@ int leaky_add_units(enum leaky_dtype dtype, const char *x, ptrdiff_t outer, ptrd
 /* The same for the bits of a mask. */
 void leaky_add_mask(const unsigned char *mask, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner, int64_t *counts);
 
+/* driver.c: the default floating-point environment for whatever a caller computes around its calls: round to nearest, no subnormal
+ * flushed, every exception masked.  leaky_leave restores what leaky_enter has saved, flags included.  Pairs may be nested.  A
+ * compiler may move arithmetic on local variables out of a pair; what a called function does, or what goes through a volatile
+ * variable, stays between them. */
+struct leaky_environment {
+    uint64_t saved[4];
+};
+void leaky_enter(struct leaky_environment *caller);
+void leaky_leave(const struct leaky_environment *caller);
+
 /* driver.c: run a row in the default floating-point environment and leave the caller's as it was, flags included.
  * leaky_run is itself a kernel whose data is an entry.  leaky_run_number rounds `number` once to the type in which the
  * dtype is computed and passes it as the row's one parameter: args and steps have room for that operand, and what they hold

@@ -116,14 +116,40 @@ static void sleep_or_trim(struct worker *self, uint64_t index)
     until.tv_sec++;
     if (pthread_cond_timedwait(&self->wake, &pool.mutex, &until) != ETIMEDOUT)
         return;
+    self->has_idle_work = 0; /* before unlocking: a block that is given back meanwhile sets it again */
     pthread_mutex_unlock(&pool.mutex);
     const int more = leaky_memory_trim();
     pthread_mutex_lock(&pool.mutex);
-    self->has_idle_work = more;
+    self->has_idle_work |= more;
+}
+
+/* A child has none of the threads, and what they were doing is not its business. */
+static void start_afresh(void)
+{
+    pthread_mutex_init(&pool.mutex, NULL);
+    pthread_cond_init(&pool.done, NULL);
+    atomic_store(&pool.word, 0);
+    atomic_store(&pool.awake, 0);
+    atomic_store(&pool.caller_asleep, 0);
+    for (int i = 0; i < pool.workers; i++)
+        pool.worker[i].asleep = 0;
+    pool.worker[0].has_idle_work = 1; /* it may have been in the middle of that */
+    pool.workers = 0;
+    atomic_flag_clear(&pool.busy);
+}
+
+static void register_fork(void) { pthread_atfork(NULL, NULL, start_afresh); }
+
+/* Before the mutex or the flag is taken for the first time: a thread may hold either when another one forks. */
+static void survive_forks(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_fork);
 }
 
 void leaky_wake_for_idle_work(void)
 {
+    survive_forks();
     pthread_mutex_lock(&pool.mutex);
     pool.worker[0].has_idle_work = 1;
     if (pool.worker[0].asleep)
@@ -198,30 +224,12 @@ static void stop_workers(int count)
         pool.workers = count;
 }
 
-/* A child has none of the threads, and what they were doing is not its business. */
-static void start_afresh(void)
-{
-    pthread_mutex_init(&pool.mutex, NULL);
-    pthread_cond_init(&pool.done, NULL);
-    atomic_store(&pool.word, 0);
-    atomic_store(&pool.awake, 0);
-    atomic_store(&pool.caller_asleep, 0);
-    for (int i = 0; i < pool.workers; i++)
-        pool.worker[i].asleep = 0;
-    pool.workers = 0;
-    atomic_flag_clear(&pool.busy);
-}
-
-static void register_fork(void) { pthread_atfork(NULL, NULL, start_afresh); }
-
 static void start_workers(int count)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const int cpu = this_cpu();
     sigset_t all, before;
     if (pool.workers >= count)
         return;
-    pthread_once(&once, register_fork);
     /* Signals are for the threads that the process's own code runs on. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -259,6 +267,8 @@ void leaky_parallel(leaky_chunk *chunk, void *context, ptrdiff_t chunks, int thr
 {
     if (threads > chunks)
         threads = (int)chunks;
+    if (threads > 1)
+        survive_forks();
     if (threads < 2 || atomic_flag_test_and_set_explicit(&pool.busy, memory_order_acquire)) {
         for (ptrdiff_t i = 0; i < chunks; i++)
             chunk(context, i, 0);
@@ -334,6 +344,7 @@ int leaky_limit_threads(int count)
 void leaky_set_threads(int count)
 {
     atomic_store(&threads_for_all, count > LEAKY_MAX_THREADS ? LEAKY_MAX_THREADS : count);
+    survive_forks();
     while (atomic_flag_test_and_set_explicit(&pool.busy, memory_order_acquire))
         sched_yield();
     stop_workers(count - 1);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ static void expect(int ok, const char *what)
 
 static int allocations = -1, mappings = -1, creations = -1;
 static atomic_llong later; /* nanoseconds, by which the coarse clock is ahead */
+static atomic_llong early; /* and the clock of timeouts behind */
 static int cpus = -1;      /* as many in the affinity mask; 0: asking for it fails */
 static long online = -1;
 static int no_sysconf, this_cpu = -1, moves_fail;
@@ -62,7 +64,50 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
     const int status = __real_clock_gettime(clock, time);
     if (clock == CLOCK_MONOTONIC_COARSE)
         time->tv_sec += (time_t)(atomic_load(&later) / 1000000000);
+    if (clock == CLOCK_REALTIME) {
+        const long long nanoseconds = time->tv_sec * 1000000000LL + time->tv_nsec - atomic_load(&early);
+        *time = (struct timespec){(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+    }
     return status;
+}
+
+/* Where a thread stops until it may go on: once it has the mutex, before it starts workers, or after trimming the cache. */
+enum place { NOWHERE, LOCKING, STARTING, TRIMMING };
+static _Thread_local enum place stops_at;
+static atomic_int stopped, may_go_on;
+
+static void stop_here(enum place place)
+{
+    if (place != stops_at)
+        return;
+    stops_at = NOWHERE;
+    atomic_store(&stopped, 1);
+    while (!atomic_load(&may_go_on))
+        sched_yield();
+}
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    const int status = __real_pthread_mutex_lock(mutex);
+    stop_here(LOCKING);
+    return status;
+}
+
+static atomic_int gives_meanwhile, stops_trimming;
+
+int __real_leaky_memory_trim(void);
+int __wrap_leaky_memory_trim(void);
+int __wrap_leaky_memory_trim(void)
+{
+    const int left = __real_leaky_memory_trim();
+    if (atomic_exchange(&gives_meanwhile, 0))
+        leaky_memory_give(leaky_memory_take(1));
+    if (atomic_exchange(&stops_trimming, 0))
+        stops_at = TRIMMING;
+    stop_here(TRIMMING);
+    return left;
 }
 
 int __real_sched_getaffinity(pid_t process, size_t bytes, cpu_set_t *set);
@@ -78,7 +123,11 @@ int __wrap_sched_getaffinity(pid_t process, size_t bytes, cpu_set_t *set)
 }
 
 int __wrap_sched_getcpu(void);
-int __wrap_sched_getcpu(void) { return this_cpu; }
+int __wrap_sched_getcpu(void)
+{
+    stop_here(STARTING);
+    return this_cpu;
+}
 
 int __wrap_pthread_setaffinity_np(pthread_t thread, size_t bytes, const cpu_set_t *set);
 int __wrap_pthread_setaffinity_np(pthread_t thread, size_t bytes, const cpu_set_t *set)
@@ -311,6 +360,93 @@ static void run_all(int threads)
         expect(atomic_load(&taken[k]) == 1, "a chunk was not taken once");
 }
 
+static const struct timespec pause_50_ms = {0, 50000000};
+
+static void wait_for(int (*condition)(void), const char *what)
+{
+    for (int left = 200; left > 0 && !condition(); left--)
+        nanosleep(&pause_50_ms, NULL);
+    expect(condition(), what);
+}
+
+static int is_stopped(void) { return atomic_load(&stopped); }
+static int has_given(void) { return !atomic_load(&gives_meanwhile); }
+static int nothing_cached(void) { return !leaky_memory_info().cached; }
+
+/* ---- a fork at the worst moment: what the child does must not wait for a thread that it does not have */
+
+static void in_child(void (*run)(void), const char *what)
+{
+    const pid_t child = fork();
+    int status = 1;
+    if (!child) {
+        alarm(20); /* a deadlock */
+        run();
+        _exit(0);
+    }
+    expect(waitpid(child, &status, 0) == child && status == 0, what);
+}
+
+static void use_everything(void)
+{
+    leaky_set_threads(3);
+    run_all(3);
+    atomic_fetch_add(&later, 5000000000);
+    wait_for(nothing_cached, "a child does not give back memory");
+    leaky_wake_for_idle_work();
+}
+
+static void (*call_of_the_other)(void);
+static enum place place_of_the_other;
+
+static void *other_thread(void *argument)
+{
+    stops_at = place_of_the_other;
+    call_of_the_other();
+    return argument;
+}
+
+static void fork_while_it_stops(void)
+{
+    pthread_t thread;
+    atomic_store(&early, 950000000);
+    expect(!pthread_create(&thread, NULL, other_thread, NULL), "no thread");
+    wait_for(is_stopped, "the other thread does not come to where it stops");
+    in_child(use_everything, "a child of a process whose other thread was in the pool");
+    atomic_store(&may_go_on, 1);
+    pthread_join(thread, NULL);
+    use_everything();
+}
+
+static void set_threads(void) { leaky_set_threads(2); }
+static void run_two(void) { run_all(2); }
+
+static void trim(void)
+{
+    run_two();
+    leaky_memory_set_limit(64 << 20);
+    leaky_memory_give(leaky_memory_take(1));
+    atomic_store(&stops_trimming, 1);
+}
+
+/* Each in a child, where the pool has not been used. */
+static void forks(void)
+{
+    static const struct {
+        void (*call)(void);
+        enum place place;
+        const char *what;
+    } moments[] = {{leaky_wake_for_idle_work, LOCKING, "a fork while another thread wakes the worker that trims"},
+                   {set_threads, LOCKING, "a fork while another thread sets the number of threads"},
+                   {run_two, STARTING, "a fork while another thread starts the first worker"},
+                   {trim, NOWHERE, "a fork while a worker trims"}};
+    for (size_t k = 0; k < sizeof moments / sizeof *moments; k++) {
+        call_of_the_other = moments[k].call;
+        place_of_the_other = moments[k].place;
+        in_child(fork_while_it_stops, moments[k].what);
+    }
+}
+
 static void threads(void)
 {
     files = NULL;
@@ -344,13 +480,18 @@ static void threads(void)
     leaky_memory_clear();
     run_all(2);
     leaky_memory_give(leaky_memory_take(1 << 20));
-    const struct timespec pause = {0, 50000000};
-    nanosleep(&pause, NULL);
+    nanosleep(&pause_50_ms, NULL);
     leaky_wake_for_idle_work();
     atomic_fetch_add(&later, 5000000000);
-    for (int left = 200; left > 0 && leaky_memory_info().cached; left--)
-        nanosleep(&pause, NULL);
-    expect(leaky_memory_info().cached == 0, "an idle worker does not give back memory");
+    wait_for(nothing_cached, "an idle worker does not give back memory");
+    atomic_store(&early, 950000000);
+    atomic_store(&gives_meanwhile, 1);
+    leaky_memory_give(leaky_memory_take(1 << 20));
+    atomic_fetch_add(&later, 5000000000);
+    wait_for(has_given, "an idle worker does not trim");
+    atomic_fetch_add(&later, 5000000000);
+    wait_for(nothing_cached, "an idle worker forgets what was given back while it trimmed");
+    atomic_store(&early, 0);
     leaky_set_threads(1);
     run_all(1);
 
@@ -447,6 +588,7 @@ static void large_results(void)
 
 int main(void)
 {
+    forks();
     limits();
     memory();
     instruction_sets();
