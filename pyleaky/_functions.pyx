@@ -16,7 +16,9 @@ from pyleaky._core cimport (
     are_apart,
     dtype_of,
     empty,
+    enter_environment,
     is_long,
+    leave_environment,
     run,
     run_channels,
     run_masked,
@@ -24,7 +26,7 @@ from pyleaky._core cimport (
     run_prelu_backward,
     run_prelu_backward_each,
 )
-from pyleaky._explain cimport explain
+from pyleaky._calls cimport wrap_all
 
 import contextlib
 import importlib
@@ -1902,6 +1904,7 @@ def prelu_backward(grad, x, weight, *, axis=None):
     return dx if wrap is None else wrap(dx), total if wrap_weight is None else wrap_weight(total)
 
 
-for _name, _function in [*globals().items()]:
-    if not _name.startswith("_") and type(_function) is type(relu):
-        explain(_function, explanation)
+wrap_all(
+    tuple(value for name, value in globals().items() if not name.startswith("_") and type(value) is type(relu)),
+    explanation, <void *>enter_environment, <void *>leave_environment,
+)

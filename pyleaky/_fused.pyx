@@ -6,8 +6,15 @@ cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint64_t
 
-from pyleaky._core cimport dtype_of, run_bias_act, run_bias_act_backward, run_random
-from pyleaky._explain cimport explain
+from pyleaky._calls cimport wrap_all
+from pyleaky._core cimport (
+    dtype_of,
+    enter_environment,
+    leave_environment,
+    run_bias_act,
+    run_bias_act_backward,
+    run_random,
+)
 
 import functools
 import math
@@ -983,7 +990,7 @@ cdef object _bias_act_backward(settings, axis, given, bias, mask, layout, dtype,
     return _deliver(dx, out, like), total
 
 
-for _function in (
-    bias_act, bias_act_backward, bias_act_double_backward, dropout, dropout_backward, rrelu, rrelu_backward
-):
-    explain(_function, explanation)
+wrap_all(
+    (bias_act, bias_act_backward, bias_act_double_backward, dropout, dropout_backward, rrelu, rrelu_backward),
+    explanation, <void *>enter_environment, <void *>leave_environment,
+)
