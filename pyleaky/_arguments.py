@@ -158,7 +158,7 @@ _CONVERTIBLE = ("__array__", "__array_interface__", "__array_namespace__", "__cu
 
 def refuse_non_array(argument: str, value: Any) -> None:
     """A TypeError for what NumPy would wrap into an array of objects, or into an array without its labels."""
-    if isinstance(value, _DTYPED) or hasattr(value, "__array_ufunc__"):
+    if isinstance(value, _DTYPED) or (hasattr(value, "__array_ufunc__") and not isinstance(value, type)):
         return
     module = type(value).__module__
     if module.startswith("scipy.sparse"):
@@ -167,7 +167,8 @@ def refuse_non_array(argument: str, value: Any) -> None:
     if module.startswith("polars"):
         hint = f"; call the function for each of its columns, or use {argument}.to_numpy()"
         raise TypeError(f"{argument} must be an array or a Series, got polars.{type(value).__name__}{hint}")
-    if isinstance(value, Sequence) or any(hasattr(value, name) for name in _CONVERTIBLE):
+    is_class = isinstance(value, type)
+    if not is_class and (isinstance(value, Sequence) or any(hasattr(value, name) for name in _CONVERTIBLE)):
         return
     try:
         return memoryview(value).release()

@@ -446,6 +446,10 @@ def _rounded_number(name, number, arrays):
     return float(rounded) if library_of(arrays[0]) == "polars" else rounded  # which accepts Python's numbers only
 
 
+def _apart_from(out, value):
+    return value if not isinstance(value, np.ndarray) or are_apart(value, out) else value.copy()
+
+
 def _call(name, operands, out=None, where=True, dtype=None):
     """Run a row on any operands: (argument's name, value) in the row's order, a parameter last."""
     row = _core.ROWS[name]
@@ -473,6 +477,9 @@ def _call(name, operands, out=None, where=True, dtype=None):
         if y is not None:
             return y
 
+    if where is not True and isinstance(out, np.ndarray):
+        # Where `out` has another dtype, NumPy's own copies of overlapping operands round what `where` leaves out, too.
+        *values, where = (_apart_from(out, value) for value in (*values, where))
     # Only what was given is passed on: containers understand out, where and dtype to different degrees.
     options = {}
     if out is not None:
