@@ -894,7 +894,8 @@ class UnitMonitor:
         Returns
         -------
         matplotlib.figure.Figure
-            With four axes: never positive, dead, saturated, and the distribution of the share of positive samples.
+            With four axes: never positive, dead, saturated, and the distribution of the share of positive samples.  A
+            notebook displays it, ``savefig`` writes it, and ``show`` opens a window.
 
         Raises
         ------
@@ -1253,7 +1254,7 @@ class GradientMonitor:
         Returns
         -------
         matplotlib.figure.Figure
-            With two axes.
+            With two axes.  A notebook displays it, ``savefig`` writes it, and ``show`` opens a window.
 
         Raises
         ------
