@@ -16,6 +16,7 @@ from pyleaky._core cimport (
     dtype_of,
     empty,
     is_long,
+    keep_limit,
     run,
     run_channels,
     run_masked,
@@ -578,6 +579,7 @@ def _call(name, operands, out=None, where=True, dtype=None):
         if y is not None:
             return y
 
+    keep_limit()
     # Only what was given is passed on: containers understand out, where and dtype to different degrees.
     options = {}
     if out is not None:
@@ -739,6 +741,7 @@ def _with_mask(int kernel, name, x, slope, out, where, dtype):
     y = _fresh_or(out, given)
     mask = np.empty((n + 7) // 8, np.uint8)
     if n:
+        keep_limit()
         with nogil:
             run_masked(kernel, code, <char *>cnp.PyArray_DATA(given), <char *>cnp.PyArray_DATA(y),
                        <unsigned char *>cnp.PyArray_DATA(mask), n, number)
@@ -770,6 +773,7 @@ def _from_mask(int kernel, name, grad, x, output, given_mask, slope, out):
     code = dtype_of(cnp.PyArray_TYPE(given))
     dx = _fresh_or(out, given)
     if n:
+        keep_limit()
         with nogil:
             run_masked(kernel, code, <char *>cnp.PyArray_DATA(given), <char *>cnp.PyArray_DATA(dx),
                        <unsigned char *>cnp.PyArray_DATA(mask), n, number)
@@ -1823,6 +1827,7 @@ cdef object _one_pass(object grad, object x, object laid, tuple laid_shape):
     dx = empty_like(b)
     if groups == [1, b.size, 1]:
         total = np.empty(laid_shape, b.dtype)
+        keep_limit()
         with nogil:
             run_prelu_backward_each(code, <const char *>cnp.PyArray_DATA(a), <const char *>cnp.PyArray_DATA(b), weights,
                                     <char *>cnp.PyArray_DATA(dx), <char *>cnp.PyArray_DATA(total),
@@ -1832,6 +1837,7 @@ cdef object _one_pass(object grad, object x, object laid, tuple laid_shape):
     count = len(groups)
     for k in range(count):
         lengths[k] = groups[k]
+    keep_limit()
     with nogil:
         status = run_prelu_backward(code, <const char *>cnp.PyArray_DATA(a), <const char *>cnp.PyArray_DATA(b), weights,
                                     number, <char *>cnp.PyArray_DATA(dx), <double *>cnp.PyArray_DATA(total), lengths,
