@@ -26,8 +26,10 @@ cdef int dtype_of(int typenum) noexcept nogil
 cdef cnp.ndarray empty(int ndim, cnp.npy_intp *shape, int typenum, bint fortran, ptrdiff_t size)
 # Whether two arrays have no byte in common, by the ranges of their addresses.
 cdef bint are_apart(cnp.ndarray a, cnp.ndarray b) noexcept
-# Whether a call is worth releasing the GIL for.
-cdef bint is_long(int row, int dtype, ptrdiff_t n) noexcept nogil
+# Whether a call is worth releasing the GIL for.  What releases it without asking this calls keep_limit first: from
+# then on calls without the GIL obey the num_threads of the context.
+cdef bint is_long(int row, int dtype, ptrdiff_t n) noexcept
+cdef void keep_limit() noexcept
 cdef void run(int row, int dtype, char **args, ptrdiff_t n, const ptrdiff_t *steps) noexcept nogil
 # The same with a parameter that has `channels` elements, each for `inner` contiguous ones of the arrays, `outer` times.
 cdef void run_channels(int row, int dtype, char **args, ptrdiff_t outer, ptrdiff_t channels,

@@ -11,7 +11,8 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset, strcat, strcpy, strlen
 
-import operator
+import contextvars
+import math
 import os
 import sys
 import threading
@@ -224,8 +225,29 @@ cdef enum:
     RELEASE_GIL_FROM = 10000  # nanoseconds
 
 
-cdef bint is_long(int row, int dtype, ptrdiff_t n) noexcept nogil:
-    return leaky_cost(&leaky_entries[1][row][dtype], n) >= RELEASE_GIL_FROM
+# Nor is a call shared that is cheaper than this, whichever row's cost it is estimated by.
+cdef enum:
+    KEEP_LIMIT_FROM = 500
+
+
+cdef bint is_long(int row, int dtype, ptrdiff_t n) noexcept:
+    cdef long long cost = leaky_cost(&leaky_entries[1][row][dtype], n)
+    if cost >= KEEP_LIMIT_FROM:
+        keep_limit()
+    return cost >= RELEASE_GIL_FROM
+
+
+# The limits that are entered, the innermost last: num_threads objects.  Each thread and each asyncio task has its own
+# context, so that no other one sees them.
+_limits = contextvars.ContextVar("pyleaky.num_threads", default=())
+cdef bint has_limits = False  # whether there has ever been one
+
+
+cdef void keep_limit() noexcept:
+    # The C core knows threads, not contexts, of which a thread may have one after the other.
+    if has_limits:
+        limits = _limits.get()
+        leaky_limit_threads(limits[-1]._count if limits else 0)
 
 
 cdef void run(int row, int dtype, char **args, ptrdiff_t n, const ptrdiff_t *steps) noexcept nogil:
@@ -554,6 +576,7 @@ def iterate(str name, list values, out):
     cdef ptrdiff_t largest = 0
     cdef double number
 
+    keep_limit()  # also for the ufunc
     if not isinstance(values[0], np.ndarray):
         return None
     typenum = cnp.PyArray_TYPE(<cnp.ndarray>values[0])
@@ -772,15 +795,9 @@ if leaky_choose_isa():
 
 def _count(argument, value):
     # A positive integer that fits a C int.
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{argument} must be an integer, got {type(value).__name__}") from None
-    if isinstance(value, (bool, np.bool)):
-        raise TypeError(f"{argument} must be an integer, got bool")
-    if count < 1:
-        raise ValueError(f"{argument} must be at least 1, got {count}")
-    return min(count, LEAKY_MAX_THREADS)
+    from pyleaky import _arguments  # here, since it imports this module
+
+    return min(_arguments.index(argument, value, 1, None), LEAKY_MAX_THREADS)
 
 
 def set_num_threads(num_threads):
@@ -820,12 +837,12 @@ def set_num_threads(num_threads):
 
 def get_num_threads():
     """
-    Tell how many threads a large call of the calling thread is shared among.
+    Tell how many threads a large call is shared among that is made here.
 
     Returns
     -------
     int
-        What `num_threads` has set for the calling thread, else `set_num_threads` for all, else the default.
+        The count of the innermost ``with num_threads(count)`` around, else of `set_num_threads`, else the default.
 
     See Also
     --------
@@ -837,12 +854,13 @@ def get_num_threads():
     >>> pyleaky.get_num_threads() >= 1
     True
     """
+    keep_limit()
     return leaky_get_threads()
 
 
 class num_threads:
     """
-    Context manager that sets the number of threads for calls of the calling thread.
+    Context manager that sets the number of threads for the calls inside of it.
 
     Parameters
     ----------
@@ -855,10 +873,20 @@ class num_threads:
         If `num_threads` is no integer.
     ValueError
         If it is below 1.
+    RuntimeError
+        If the ``with`` statement ends in another thread or asyncio task than it began in.
 
     See Also
     --------
     set_num_threads, get_num_threads
+
+    Notes
+    -----
+    The limit is a context variable (`contextvars`).  Each thread and each asyncio task has its own limits, also across
+    ``await``; a task starts with those of the code that created it, and so does `asyncio.to_thread`.  One object may be
+    used by many threads and tasks at once, and again inside of itself.  A generator that yields inside of the ``with``
+    statement shares its limit with the code that runs meanwhile.  The functions of ``pyleaky.kernels`` obey the
+    innermost limit that was entered in the calling thread, whatever the task.
 
     Examples
     --------
@@ -870,14 +898,23 @@ class num_threads:
 
     def __init__(self, num_threads):
         self._count = _count("num_threads", num_threads)
-        self._before = []
 
     def __enter__(self):
-        self._before.append(leaky_limit_threads(self._count))
+        global has_limits
+        has_limits = True
+        _limits.set((*_limits.get(), self))
+        keep_limit()
         return self
 
     def __exit__(self, *exception):
-        leaky_limit_threads(self._before.pop())
+        # Not always the innermost: generators may end in any order.
+        limits = _limits.get()
+        for k in reversed(range(len(limits))):
+            if limits[k] is self:
+                _limits.set(limits[:k] + limits[k + 1:])
+                keep_limit()
+                return
+        raise RuntimeError(f"num_threads({self._count}) ends in another thread or asyncio task than it was entered in")
 
 
 class CacheInfo(NamedTuple):
@@ -948,11 +985,9 @@ def set_cache_limit(limit):
     67108864
     >>> pyleaky.set_cache_limit(before)
     """
-    if isinstance(limit, (bool, np.bool)) or not hasattr(limit, "__index__"):
-        raise TypeError(f"limit must be an integer, got {type(limit).__name__}")
-    if operator.index(limit) < 0:
-        raise ValueError(f"limit must be at least 0, got {limit}")
-    leaky_memory_set_limit(min(operator.index(limit), sys.maxsize))
+    from pyleaky import _arguments  # here, since it imports this module
+
+    leaky_memory_set_limit(min(_arguments.index("limit", limit, 0, None), sys.maxsize))
 
 
 def clear_cache():

@@ -18,6 +18,7 @@ from pyleaky._core cimport (
     empty,
     enter_environment,
     is_long,
+    keep_limit,
     leave_environment,
     run,
     run_channels,
@@ -480,6 +481,7 @@ def _call(name, operands, out=None, where=True, dtype=None):
     if where is not True and isinstance(out, np.ndarray):
         # Where `out` has another dtype, NumPy's own copies of overlapping operands round what `where` leaves out, too.
         *values, where = (_apart_from(out, value) for value in (*values, where))
+    keep_limit()
     # Only what was given is passed on: containers understand out, where and dtype to different degrees.
     options = {}
     if out is not None:
@@ -664,6 +666,7 @@ def _with_mask(int kernel, name, x, slope, out, where, dtype):
     y = _out_or_empty(out, (given,))
     mask = np.empty((n + 7) // 8, np.uint8)
     if n:
+        keep_limit()
         with nogil:
             run_masked(kernel, code, <char *>cnp.PyArray_DATA(given), <char *>cnp.PyArray_DATA(y),
                        <unsigned char *>cnp.PyArray_DATA(mask), n, number)
@@ -692,6 +695,7 @@ def _from_mask(int kernel, name, grad, x, output, given_mask, slope, out):
     code = dtype_of(cnp.PyArray_TYPE(given))
     dx = _out_or_empty(out, (given,), (mask,))
     if n:
+        keep_limit()
         with nogil:
             run_masked(kernel, code, <char *>cnp.PyArray_DATA(given), <char *>cnp.PyArray_DATA(dx),
                        <unsigned char *>cnp.PyArray_DATA(mask), n, number)
@@ -1756,6 +1760,7 @@ cdef object _one_pass(object grad, object x, object laid, tuple laid_shape):
     dx = empty_like(b)
     if groups == [1, b.size, 1]:
         total = np.empty(laid_shape, b.dtype)
+        keep_limit()
         with nogil:
             run_prelu_backward_each(code, <const char *>cnp.PyArray_DATA(a), <const char *>cnp.PyArray_DATA(b), weights,
                                     <char *>cnp.PyArray_DATA(dx), <char *>cnp.PyArray_DATA(total),
@@ -1765,6 +1770,7 @@ cdef object _one_pass(object grad, object x, object laid, tuple laid_shape):
     count = len(groups)
     for k in range(count):
         lengths[k] = groups[k]
+    keep_limit()
     with nogil:
         status = run_prelu_backward(code, <const char *>cnp.PyArray_DATA(a), <const char *>cnp.PyArray_DATA(b), weights,
                                     number, <char *>cnp.PyArray_DATA(dx), <double *>cnp.PyArray_DATA(total), lengths,

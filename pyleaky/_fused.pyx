@@ -10,6 +10,7 @@ from pyleaky._calls cimport wrap_all
 from pyleaky._core cimport (
     dtype_of,
     enter_environment,
+    keep_limit,
     leave_environment,
     run_bias_act,
     run_bias_act_backward,
@@ -194,6 +195,7 @@ cdef object _run(int kernel, operands, out, uint64_t seed, uint64_t start, doubl
     if kernel == LEAKY_DROPOUT and first == 0:
         np.copyto(y, given[0])
         return _deliver(y, out, like)
+    keep_limit()
     with nogil:
         run_random(kernel, code, data[0], data[1], <char *>cnp.PyArray_DATA(y), dims, shape, steps, seed, start, first,
                    second)
@@ -715,6 +717,7 @@ cdef object _bias_act(settings, x, bias, layout, dtype, bint return_mask, out):
         bits = <unsigned char *>cnp.PyArray_DATA(mask)
     code = dtype_of(cnp.PyArray_TYPE(y))
     values, biases = _data(given), _data(bias)
+    keep_limit()
     with nogil:
         status = run_bias_act(activation, code, values, biases, <char *>cnp.PyArray_DATA(y), bits, n, channels, inner,
                               slope, gain, clamp)
@@ -981,6 +984,7 @@ cdef object _bias_act_backward(settings, axis, given, bias, mask, layout, dtype,
     gg, grad = _data(arrays.get("gg")), _data(arrays["grad"])
     x, output = _data(arrays.get("x")), _data(arrays.get("output"))
     biases, bits = _data(bias), <const unsigned char *>_data(mask)
+    keep_limit()
     with nogil:
         status = run_bias_act_backward(activation, code, gg, grad, x, output, bits, biases,
                                        <char *>cnp.PyArray_DATA(dx), <double *>cnp.PyArray_DATA(total), outer, channels,

@@ -1,6 +1,8 @@
 """Threads: the same bits whatever their number, and safety with fork, multiprocessing and other threads."""
 
+import asyncio
 import concurrent.futures
+import contextvars
 import multiprocessing
 import os
 import subprocess
@@ -149,6 +151,119 @@ def test_settings():
     assert pyleaky.get_num_threads() == 256
     pyleaky.set_num_threads(np.int64(2))
     assert pyleaky.get_num_threads() == 2
+
+
+def test_one_limit_in_many_threads():
+    pyleaky.set_num_threads(7)
+    shared, barrier = pyleaky.num_threads(2), threading.Barrier(6)
+
+    def enter(k):
+        with pyleaky.num_threads(10 + k):
+            for _ in range(50):
+                barrier.wait()
+                with shared, shared:
+                    barrier.wait()
+                    inside = pyleaky.get_num_threads()
+                if (inside, pyleaky.get_num_threads()) != (2, 10 + k):
+                    barrier.abort()
+        return pyleaky.get_num_threads()
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert [*pool.map(enter, range(6))] == [7] * 6
+    assert pyleaky.get_num_threads() == 7
+
+
+def test_limits_of_tasks():
+    """Each task has its own across await; what a task starts has the limit of the code that started it."""
+    pyleaky.set_num_threads(7)
+    shared = pyleaky.num_threads(4)
+
+    async def task(limit):
+        seen = []
+        with limit:
+            for k in range(6):
+                await asyncio.sleep(0)
+                seen.append(pyleaky.get_num_threads())
+                if k == 3:
+                    with pyleaky.num_threads(5):
+                        await asyncio.sleep(0.001)
+                        seen.append(pyleaky.get_num_threads())
+            seen.append(await asyncio.create_task(child()))
+            seen.append(await asyncio.to_thread(pyleaky.get_num_threads))
+        await asyncio.sleep(0)
+        return [*seen, pyleaky.get_num_threads()]
+
+    async def child():
+        await asyncio.sleep(0)
+        return pyleaky.get_num_threads()
+
+    async def fails():
+        with pytest.raises(ZeroDivisionError), shared:
+            await asyncio.sleep(0)
+            raise ZeroDivisionError
+        return await child()
+
+    async def all_of_them():
+        limits = [pyleaky.num_threads(1), shared, shared, pyleaky.num_threads(2)]
+        return await asyncio.gather(child(), fails(), *map(task, limits))
+
+    expected = [[count] * 4 + [5] + [count] * 4 + [7] for count in (1, 4, 4, 2)]
+    assert asyncio.run(all_of_them()) == [7, 7, *expected]
+    assert pyleaky.get_num_threads() == 7
+
+
+def test_limits_end_in_any_order():
+    pyleaky.set_num_threads(7)
+
+    def generator(limit):
+        with limit:
+            yield pyleaky.get_num_threads()
+
+    shared = pyleaky.num_threads(2)
+    first, second, third = (generator(limit) for limit in (shared, pyleaky.num_threads(3), shared))
+    assert [next(first), next(second), next(third)] == [2, 3, 2]
+    third.close()
+    assert pyleaky.get_num_threads() == 3
+    first.close()
+    assert pyleaky.get_num_threads() == 3
+    second.close()
+    assert pyleaky.get_num_threads() == 7
+
+
+def test_a_limit_that_ends_elsewhere():
+    pyleaky.set_num_threads(7)
+    limit = pyleaky.num_threads(2)
+    elsewhere = contextvars.copy_context()
+    elsewhere.run(limit.__enter__)
+    assert pyleaky.get_num_threads() == 7
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"num_threads\(2\) ends in another thread or asyncio task"):
+            limit.__exit__(None, None, None)
+        assert (pyleaky.get_num_threads(), elsewhere.run(pyleaky.get_num_threads)) == (7, 2)
+    elsewhere.run(limit.__exit__, None, None, None)
+    assert elsewhere.run(pyleaky.get_num_threads) == 7
+
+
+def test_every_function_obeys_the_limit_of_its_context():
+    """Another task of this thread has just entered a limit of 3: with the default of 1 no call may start a worker."""
+    code = """
+import contextvars, os, numpy as np, calls
+pyleaky.set_num_threads(1)
+rng = np.random.default_rng(0)
+before = len(os.listdir("/proc/self/task"))
+found = [call for call in calls.calls((1000, 1000), np.float32, rng) if call.name != "num_threads"]
+found += calls.activation_calls((1000, 1000), np.float16, rng)
+for call in found:
+    contextvars.copy_context().run(pyleaky.num_threads(3).__enter__)
+    call()
+    if len(os.listdir("/proc/self/task")) > before:
+        print(call.name)
+        break
+with pyleaky.num_threads(3):
+    pyleaky.relu(np.ones(10**6))
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    assert run(code, PYTHONPATH=os.pathsep.join([os.path.dirname(__file__), *sys.path]))[0] == "2"
 
 
 @pytest.mark.parametrize("setting", [pyleaky.set_num_threads, pyleaky.num_threads])
