@@ -139,8 +139,13 @@ else:
             return importlib.import_module(f"{__name__}.{name}")
         if name == "plot_activations":
             return importlib.import_module(f"{__name__}._plot").plot_activations
-        hint = f"; write 'import {__name__}.{name}' first" if name in _ADAPTERS else ""
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+        if name in _ADAPTERS:
+            raise AttributeError(
+                f"module {__name__!r} has no attribute {name!r}; write 'import {__name__}.{name}' first"
+            )
+        from ._arguments import missing_attribute
+
+        raise missing_attribute(__name__, name)
 
     def __dir__() -> list[str]:
         # No adapter that is not imported: completion and help() look at every name, and would import its framework.

@@ -440,24 +440,21 @@ def choice(argument: str, value: Any, known: Sequence[str]) -> str:
     return value
 
 
-def missing_attribute(module: Any, name: str) -> AttributeError:
-    """The error for a name that a module of pyleaky lacks; it names what another library's name is called here."""
+def missing_attribute(module: str, name: str) -> AttributeError:
+    """The error for a name that a module of pyleaky lacks, with what another library's name is called here."""
     import pyleaky
 
-    own = module.__name__.removeprefix("pyleaky").lstrip(".")
-    meant = NAMES.get(name) or NAMES.get(name.lower(), "")
+    meant = NAMES.get(name, NAMES.get(name.lower(), ""))
     hint = ""
-    if meant and meant not in ("linear",):
+    if meant and meant != "linear":
         where, _, function = meant.rpartition(".")
-        holder = getattr(pyleaky, where) if where else pyleaky
-        called = f"pyleaky.{meant}"
-        is_here = function in getattr(holder, "__all__", ())
-        hint = f"; here it is {called}" if is_here else f"; it would be {called}, which does not exist yet"
-    elif not own:
+        is_here = function in (getattr(pyleaky, where) if where else pyleaky).__all__
+        hint = f"; here it is pyleaky.{meant}" if is_here else f"; it would be pyleaky.{meant}, which does not exist yet"
+    elif not name.startswith("_"):
         for where in ("init", "training", "diagnostics"):
-            if not name.startswith("_") and name in getattr(sys.modules.get(f"pyleaky.{where}"), "__all__", ()):
+            if name in getattr(pyleaky, where).__all__:
                 hint = f"; it is pyleaky.{where}.{name}"
-    return AttributeError(f"module {module.__name__!r} has no attribute {name!r}{hint}", name=name, obj=module)
+    return AttributeError(f"module {module!r} has no attribute {name!r}{hint}", name=name, obj=sys.modules[module])
 
 
 def explanation(function: Any, keywords: Iterable[str] | None, error: TypeError) -> str | None:

@@ -868,6 +868,7 @@ def bias_act_double_backward(gg, grad, x, bias=None, *, axis=1, activation="leak
     """
     settings = checked_settings(activation, negative_slope, gain, clamp)
     name = "bias_act_double_backward"
+    gg, x = operand("gg", gg), operand("x", x)
     dx, dbias = _gradients(name, settings, axis, gg, grad, x, bias, None, None, None)
     dgrad, _ = _gradients(name, settings, axis, None, gg, x, bias, None, None, None)
     return dgrad, dx, dbias
@@ -886,7 +887,7 @@ def _gradients(name, settings, axis, gg, grad, x, bias, output, mask, out):
             raise TypeError(f"{name} takes exactly one of x and output, got neither")
         if not settings.is_piecewise_linear or settings.clamp < math.inf:
             raise TypeError(f"{name} needs output beside mask for elu, for selu and with clamp")
-    given = {"gg": gg, "grad": grad, "x": x, "output": output}
+    given = {"gg": gg, "grad": operand("grad", grad), "x": x, "output": output}
     given = {argument: value for argument, value in given.items() if value is not None}
     like = given[_side(given)]
     _, axis = _bias_position(bias, like, axis)

@@ -428,6 +428,15 @@ def test_names_from_elsewhere(name):
     with pytest.raises(AttributeError, match=rf"has no attribute '{name}'; .*pyleaky\.{meant}"):
         getattr(pyleaky, name)
     module, _, function = meant.rpartition(".")
-    with pytest.raises(AttributeError, match=rf"has no attribute '{name}'; "):
-        getattr(getattr(pyleaky, module or "training"), name)
+    for other in ("init", "training"):
+        with pytest.raises(AttributeError, match=rf"^module 'pyleaky\.{other}' has no attribute '{name}'; .*{meant}"):
+            getattr(getattr(pyleaky, other), name)
     assert not module or function in getattr(pyleaky, module).__all__
+
+
+def test_functions_of_a_submodule_are_found():
+    for name, where in (("clip_grad_norm", "training"), ("he_normal", "init"), ("UnitMonitor", "diagnostics")):
+        with pytest.raises(AttributeError, match=rf"has no attribute '{name}'; it is pyleaky\.{where}\.{name}$"):
+            getattr(pyleaky, name)
+    with pytest.raises(AttributeError, match=r"^module 'pyleaky' has no attribute 'nothing_like_it'$"):
+        _ = pyleaky.nothing_like_it
