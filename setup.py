@@ -59,15 +59,14 @@ MINGW = ", of MinGW-w64" if WINDOWS else ""
 class Dtype(NamedTuple):
     suffix: str
     element: str
-    number: str  # what a parameter has
 
 
 # Half types have no buffer format that Cython reads.
 DTYPES = [
-    Dtype("f16", "uint16_t", "float"),
-    Dtype("bf16", "uint16_t", "float"),
-    Dtype("f32", "float", "float"),
-    Dtype("f64", "double", "double"),
+    Dtype("f16", "uint16_t"),
+    Dtype("bf16", "uint16_t"),
+    Dtype("f32", "float"),
+    Dtype("f64", "double"),
 ]
 
 

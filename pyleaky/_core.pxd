@@ -5,10 +5,10 @@ cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint64_t
 
-# The default floating-point environment: round to nearest, no subnormal flushed, every exception masked; leave_environment
-# restores what enter_environment has saved, flags included.  Pairs may be nested.  A compiler may move arithmetic on C
-# variables out of a pair; calls stay where they are.  Where NumPy computes in between, and could warn, it takes the context
-# manager, a new one for each use.
+# The default floating-point environment: round to nearest, no subnormal flushed, every exception masked;
+# leave_environment restores what enter_environment has saved, flags included.  Pairs may be nested.  A compiler may
+# move arithmetic on C variables out of a pair; calls stay where they are.  Where NumPy computes in between, and could
+# warn, it takes the context manager, a new one for each use.
 cdef struct environment:
     uint64_t saved[4]
 cdef void enter_environment(environment *caller) noexcept nogil
@@ -57,3 +57,5 @@ cdef int run_bias_act_backward(int activation, int dtype, const char *gg, const 
                                double gain, double clamp) noexcept nogil
 # 0, or -1 when memory ran out; kind as in leaky_norm.
 cdef int run_norm(int kind, int dtype, const char *x, ptrdiff_t n, double *value, int *exponent) noexcept nogil
+# number * 2^exponent, in the default floating-point environment.
+cdef double scale(double number, int exponent) noexcept nogil

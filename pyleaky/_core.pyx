@@ -69,6 +69,7 @@ cdef extern from "leaky.h":
         pass
     void leaky_enter(leaky_environment *) nogil
     void leaky_leave(const leaky_environment *) nogil
+    double leaky_scale(double, int) nogil
     void leaky_round_number(double, leaky_dtype, void *) nogil
     enum:
         LEAKY_MAX_DIMS
@@ -258,6 +259,8 @@ cdef void run_channels(int row, int dtype, char **args, ptrdiff_t outer, ptrdiff
                        ptrdiff_t inner) noexcept nogil:
     cdef leaky_axis axes[3]
     cdef int inputs = leaky_rows[row].inputs, k, d, dims = 0
+    if outer == 0 or channels == 0 or inner == 0:  # the product of the other two may be too large
+        return
     cdef ptrdiff_t step = 8 if dtype == LEAKY_F64 else 4 if dtype == LEAKY_F32 else 2, size = step
     cdef ptrdiff_t[3] sizes = [inner, channels, outer]
     # An axis of one element would come between others that can be gone through as one.
@@ -642,6 +645,10 @@ cdef int run_norm(int kind, int dtype, const char *x, ptrdiff_t n, double *value
     return leaky_run_norm(<leaky_norm>kind, <leaky_dtype>dtype, x, n, value, exponent)
 
 
+cdef double scale(double number, int exponent) noexcept nogil:
+    return leaky_scale(number, exponent)
+
+
 cdef cnp.ndarray _block(object value, bint fortran):
     # An array as it is where its elements follow upon each other in memory (in Fortran's order too, if that will do).
     cdef cnp.ndarray array = value
@@ -750,22 +757,15 @@ def add_unit_statistics(
 
 def add_mask_counts(cnp.ndarray mask not None, shape, int axis, cnp.ndarray counts not None):
     """Add to counts[unit] how many bits of a packed mask of this shape are set; the units lie along `axis`."""
-    cdef ptrdiff_t outer = 1, inner = 1, channels = shape[axis], length
-    cdef int d
     cdef unsigned char *bits = <unsigned char *>_data(mask, cnp.NPY_UINT8, 1, "mask")
     cdef int64_t *counted = <int64_t *>_data(counts, cnp.NPY_INT64, 1, "counts")
-    for d, length in enumerate(shape):
-        if d < axis:
-            outer *= length
-        elif d > axis:
-            inner *= length
-    if counts.shape[0] != channels:
-        raise ValueError(f"there are {channels} units; counts is for {counts.shape[0]}")
-    if mask.shape[0] != (outer * channels * inner + 7) // 8:
-        raise ValueError(f"mask has {mask.shape[0]} bytes, {outer * channels * inner} elements need "
-                         f"{(outer * channels * inner + 7) // 8}")
+    elements = math.prod(shape)
+    if counts.shape[0] != shape[axis]:
+        raise ValueError(f"there are {shape[axis]} units; counts is for {counts.shape[0]}")
+    if mask.shape[0] != (elements + 7) // 8:
+        raise ValueError(f"mask has {mask.shape[0]} bytes, {elements} elements need {(elements + 7) // 8}")
     if mask.shape[0]:
-        leaky_add_mask(bits, outer, channels, inner, counted)
+        leaky_add_mask(bits, math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:]), counted)
 
 
 # ---------------------------------------------------------------------------------------------- settings

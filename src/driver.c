@@ -3,6 +3,7 @@
  * state again, flags included, so that no call ever looks like an overflow to whoever tests the flags afterwards. */
 #include "leaky.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,9 +314,10 @@ void leaky_run_layout(char **args, int dims, const struct leaky_axis *axes, cons
     ptrdiff_t n = 1;
 
     for (int d = 0; d < dims; d++)
+        if (axes[d].size <= 0) /* before a product of the others, which may be too large */
+            return;
+    for (int d = 0; d < dims; d++)
         n *= axes[d].size;
-    if (n <= 0)
-        return;
     const ptrdiff_t once = period_of(entry, dims, axes, n), period = once < TILE && once ? TILE / once * once : once;
     if (once && (buffer = malloc((size_t)(period * leaky_sizes[entry->dtype])))) {
         const ptrdiff_t inner = axes[0].steps[parameter] ? 1 : axes[0].size;
@@ -361,6 +363,14 @@ void leaky_round_number(double number, enum leaky_dtype dtype, void *rounded)
     const environment caller = enter();
     round_number(number, dtype, rounded);
     leave(caller);
+}
+
+double leaky_scale(double number, int exponent)
+{
+    const environment caller = enter();
+    const volatile double scaled = ldexp(number, exponent);
+    leave(caller);
+    return scaled;
 }
 
 /* A search among the bits of the numbers from 0 to `number`, which are in the numbers' order. */

@@ -67,9 +67,9 @@ void leaky_run_random(enum leaky_random_kernel kernel, enum leaky_dtype dtype, c
                       const ptrdiff_t *shape, const uint64_t *strides)
 {
     struct random_job job = {call, leaky_fused_kernels[leaky_isa_in_use()][dtype]->random[kernel], dims, 1, shape, strides};
-    ptrdiff_t n = 1;
-    for (int d = 0; d < dims; d++)
-        n *= shape[d];
+    const ptrdiff_t n = leaky_elements(shape, dims, 1);
+    if (n == 0)
+        return;
     while (job.dims > 0 && job.strides[job.dims - 1] == (uint64_t)job.row)
         job.row *= shape[--job.dims];
     leaky_share(random_part, &job, n, n / 2); /* half a nanosecond for an element */
@@ -137,11 +137,18 @@ static void add_columns(const void *context, ptrdiff_t from, ptrdiff_t n)
     }
 }
 
-/* kernels[1] where rows are so short that each column is given its own copy of the parameter. */
-static int run_gradients(leaky_gradients_kernel *const kernels[2], enum leaky_dtype dtype, const struct leaky_gradients *call,
-                         double *totals, double *carried, int64_t cost)
+/* kernels[1] where rows are so short that each column is given its own copy of the parameter.  The row is one that costs half as
+ * much per element. */
+static int run_gradients(leaky_gradients_kernel *const kernels[2], enum leaky_row row, enum leaky_dtype dtype,
+                         const struct leaky_gradients *call, double *totals, double *carried)
 {
-    const ptrdiff_t outer = call->outer, channels = call->channels, inner = call->inner, columns = channels * inner;
+    const ptrdiff_t outer = call->outer, channels = call->channels, inner = call->inner;
+    if (outer == 0 || channels == 0 || inner == 0) {
+        for (ptrdiff_t channel = 0; channel < channels && !carried; channel++)
+            totals[channel] = 0;
+        return 0;
+    }
+    const ptrdiff_t columns = channels * inner;
     const int by_columns = leaky_sums_by_columns(inner, columns) && outer >= 4;
     struct gradients_job job = {*call, kernels[by_columns], channels, 0, inner, totals, carried};
     ptrdiff_t tasks, sums;
@@ -170,7 +177,7 @@ static int run_gradients(leaky_gradients_kernel *const kernels[2], enum leaky_dt
         return -1;
     }
     job.call.rests = job.call.sums + sums;
-    leaky_share_tasks(gradients_part, &job, outer * columns > 0 ? tasks : 0, cost);
+    leaky_share_tasks(gradients_part, &job, tasks, leaky_cost(&leaky_entries[0][row][dtype], 2 * outer * columns));
     leaky_share_tasks(by_columns ? add_columns : add_rows, &job, channels, (int64_t)sums * 3);
     free(job.call.sums);
     free(repeated);
@@ -179,9 +186,8 @@ static int run_gradients(leaky_gradients_kernel *const kernels[2], enum leaky_dt
 
 static int run_prelu(enum leaky_dtype dtype, const struct leaky_gradients *call, double *weight_grad, double *carried)
 {
-    const ptrdiff_t n = call->outer * call->channels * call->inner;
-    return run_gradients(leaky_fused_kernels[leaky_isa_in_use()][dtype]->prelu, dtype, call, weight_grad, carried,
-                         leaky_cost(&leaky_entries[0][LEAKY_leaky_relu_backward][dtype], 2 * n));
+    return run_gradients(leaky_fused_kernels[leaky_isa_in_use()][dtype]->prelu, LEAKY_leaky_relu_backward, dtype, call,
+                         weight_grad, carried);
 }
 
 struct totals {
@@ -201,15 +207,16 @@ int leaky_run_prelu_backward(enum leaky_dtype dtype, const char *grad, const cha
                              double *weight_grad, const ptrdiff_t *groups, int count)
 {
     const ptrdiff_t outer = groups[count - 3], channels = groups[count - 2], inner = groups[count - 1];
-    const ptrdiff_t size = leaky_sizes[dtype], step = outer * channels * inner * size;
-    ptrdiff_t calls = 1, weights = channels;
+    const ptrdiff_t n = leaky_elements(groups, count, 1), weights = leaky_elements(groups + 1, count - 1, 2);
     double *carried = NULL;
     int status = 0;
 
-    for (int d = 0; d < count - 3; d++) {
-        calls *= groups[d];
-        weights *= d % 2 ? groups[d] : 1;
+    if (n == 0) {
+        for (ptrdiff_t k = 0; k < weights; k++)
+            weight_grad[k] = 0;
+        return 0;
     }
+    const ptrdiff_t size = leaky_sizes[dtype], step = outer * channels * inner * size, calls = leaky_elements(groups, count - 3, 1);
     if (count > 3) {
         carried = calloc((size_t)weights + 1, sizeof *carried);
         if (!carried)
@@ -295,9 +302,9 @@ static double slope_of(enum leaky_activation activation, double slope)
     return activation == LEAKY_LINEAR || activation == LEAKY_ELU ? 1 : plain(slope);
 }
 
-static int64_t bias_cost(enum leaky_activation activation, enum leaky_dtype dtype, ptrdiff_t n)
+static enum leaky_row row_of(enum leaky_activation activation) /* that costs as much */
 {
-    return leaky_cost(&leaky_entries[0][activation < LEAKY_ELU ? LEAKY_leaky_relu_backward : LEAKY_elu_backward][dtype], n);
+    return activation < LEAKY_ELU ? LEAKY_leaky_relu_backward : LEAKY_elu_backward;
 }
 
 struct bias_act_job {
@@ -317,10 +324,10 @@ enum { FEW = 16, TILE = 2048 };
 int leaky_run_bias_act(enum leaky_activation activation, enum leaky_dtype dtype, const struct leaky_bias_act *call, ptrdiff_t n)
 {
     struct bias_act_job job = {*call, leaky_fused_kernels[leaky_isa_in_use()][dtype]->bias_act[activation]};
-    const ptrdiff_t period = call->channels * call->inner;
     char *repeated = NULL;
     if (n <= 0)
         return 0;
+    const ptrdiff_t period = call->channels * call->inner;
     job.call.slope = slope_of(activation, call->slope);
     job.call.stream = call->x != call->y && leaky_is_large(dtype, n);
     if (!call->bias) {
@@ -336,7 +343,7 @@ int leaky_run_bias_act(enum leaky_activation activation, enum leaky_dtype dtype,
         leaky_repeat(repeated, job.call.channels, call->bias, call->channels, call->inner, leaky_sizes[dtype]);
         job.call.bias = repeated;
     }
-    leaky_share(bias_act_part, &job, n, bias_cost(activation, dtype, n));
+    leaky_share(bias_act_part, &job, n, leaky_cost(&leaky_entries[0][row_of(activation)][dtype], n));
     free(repeated);
     return 0;
 }
@@ -350,9 +357,9 @@ int leaky_run_bias_act_backward(enum leaky_activation activation, enum leaky_dty
     exact.clamp = exact.clamps ? leaky_largest_below(call->clamp, dtype) : 0;
     if (!call->parameter) {
         exact.parameter = no_bias(dtype);
-        exact.inner = call->outer * call->channels * call->inner;
+        exact.inner = leaky_elements((const ptrdiff_t[]){call->outer, call->channels, call->inner}, 3, 1);
         exact.outer = exact.channels = 1;
     }
-    return run_gradients(leaky_fused_kernels[leaky_isa_in_use()][dtype]->bias_gradients[activation], dtype, &exact, bias_grad,
-                         NULL, bias_cost(activation, dtype, 2 * exact.outer * exact.channels * exact.inner));
+    return run_gradients(leaky_fused_kernels[leaky_isa_in_use()][dtype]->bias_gradients[activation], row_of(activation), dtype,
+                         &exact, bias_grad, NULL);
 }

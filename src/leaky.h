@@ -246,6 +246,7 @@ void leaky_leave(const struct leaky_environment *caller);
 leaky_kernel leaky_run;
 int64_t leaky_cost(const struct leaky_entry *entry, ptrdiff_t n); /* nanoseconds on one thread, roughly */
 void leaky_round_number(double number, enum leaky_dtype dtype, void *rounded); /* to a double or a float */
+double leaky_scale(double number, int exponent);                               /* number * 2^exponent */
 double leaky_largest_below(double number, enum leaky_dtype dtype); /* what is no longer below it once it is stored */
 void leaky_repeat(char *to, ptrdiff_t count, const char *parameter, ptrdiff_t channels, ptrdiff_t inner, ptrdiff_t size);
 void leaky_run_layout(char **args, int dims, const struct leaky_axis *axes, const struct leaky_entry *entry);

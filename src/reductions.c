@@ -123,7 +123,10 @@ static void add_channels(const void *context, ptrdiff_t from, ptrdiff_t n)
 int leaky_add_units(enum leaky_dtype dtype, const char *x, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner,
                     const double *thresholds, int count, int64_t *counts, double *moments)
 {
-    const ptrdiff_t columns = channels * inner, n = outer * columns;
+    const ptrdiff_t n = leaky_elements((const ptrdiff_t[]){outer, channels, inner}, 3, 1);
+    if (n == 0)
+        return 0;
+    const ptrdiff_t columns = channels * inner;
     const int by_columns = leaky_sums_by_columns(inner, columns);
     struct units_job job = {.call = {.x = x, .outer = outer, .channels = channels, .inner = inner, .thresholds = thresholds,
                                      .count = count},
@@ -131,8 +134,6 @@ int leaky_add_units(enum leaky_dtype dtype, const char *x, ptrdiff_t outer, ptrd
                             .channels = channels, .inner = by_columns ? inner : 0, .counts = counts, .moments = moments};
     ptrdiff_t tasks;
 
-    if (n == 0)
-        return 0;
     if (by_columns) {
         job.call.rows = leaky_rows_in_group(columns);
         job.call.channels = columns;
@@ -194,6 +195,8 @@ static void add_bytes(const unsigned char *mask, ptrdiff_t outer, ptrdiff_t byte
 
 void leaky_add_mask(const unsigned char *mask, ptrdiff_t outer, ptrdiff_t channels, ptrdiff_t inner, int64_t *counts)
 {
+    if (outer == 0 || channels == 0 || inner == 0)
+        return;
     if (inner == 1 && channels % 8 == 0) {
         add_bytes(mask, outer, channels / 8, counts);
         return;

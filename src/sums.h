@@ -1,9 +1,23 @@
-/* What fused.c and reductions.c share to add up the parts of a sum: the addition itself, and which elements one part is of. */
+/* What fused.c and reductions.c share: how many elements there are and, to add up the parts of a sum, the addition itself and
+ * which elements one part is of. */
 #ifndef LEAKY_SUMS_H
 #define LEAKY_SUMS_H
 
 #include <math.h>
 #include <stddef.h>
+
+/* The product of every step-th length.  Where one of them is 0 the others may be so large that their product has no
+ * ptrdiff_t: there is nothing to do, which must take no time. */
+static inline ptrdiff_t leaky_elements(const ptrdiff_t *lengths, int count, int step)
+{
+    ptrdiff_t n = 1;
+    for (int k = 0; k < count; k += step)
+        if (lengths[k] == 0)
+            return 0;
+    for (int k = 0; k < count; k += step)
+        n *= lengths[k];
+    return n;
+}
 
 /* Neumaier's sum: what its roundings cut off goes to the second number, with what the term had lost before. */
 static inline void leaky_add(double sum[2], double term, double rest)

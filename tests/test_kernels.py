@@ -1,12 +1,14 @@
 """pyleaky.kernels as other code uses it: from Python with any buffer, and cimported by a Cython module built here."""
 
 import array
+import inspect
 import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
+import calls
 import numpy as np
 import pytest
 from arrays import DTYPES, HALVES, any_bits, assert_same_bits, bfloat16
@@ -225,6 +227,59 @@ def test_bad_calls_of_fused_kernels():
             call()
     assert (out == 7).all()
     assert (x == 1).all()
+
+
+def test_products_that_are_too_large():
+    """inner times the number of channels, which no Py_ssize_t need hold, and a start beyond every index."""
+    most = sys.maxsize
+    found = [call for call in calls.kernel_calls() if "inner" in inspect.signature(call.function).parameters]
+    assert {call.name.rsplit("_", 1)[0] for call in found} == {
+        f"kernels.{name}" for name in ("prelu_backward", *(f"bias_act{suffix}" for suffix in BIAS_ACT))
+    }
+    for call in found:
+        names = [*inspect.signature(call.function).parameters]
+        at, array = names.index("inner"), names.index("x" if "x" in names else "output")
+        for inner in (
+            0,
+            -1,
+            3,
+            5,
+            2**61,
+            2**62,
+            2**62 + 1,
+            2**62 + 4,
+            most // 2 + 1,
+            most // 2 + 2,
+            most - 1,
+            most,
+            -most,
+        ):
+            for length in (8, 0):
+                arguments = [
+                    given[:length] if isinstance(given, np.ndarray) and len(given) == 8 else given
+                    for given in call.args
+                ]
+                arguments[at] = inner
+                if "mask" in names:
+                    arguments[names.index("mask")] = np.zeros(length // 8, np.uint8)
+                before = [np.copy(given) for given in arguments if isinstance(given, np.ndarray)]
+                assert len(arguments[array]) == length
+                if length == 0 and inner > 0:
+                    assert call.function(*arguments) == 0
+                else:
+                    with pytest.raises(ValueError, match=rf"has {length} elements, expected a multiple of .* {inner}$"):
+                        call.function(*arguments)
+                    kept = (given for given in arguments if isinstance(given, np.ndarray))
+                    assert all(map(np.array_equal, before, kept))
+    for call in calls.kernel_calls():
+        names = [*inspect.signature(call.function).parameters]
+        if "start" in names:
+            arguments = [*call.args]
+            arguments[names.index("start")] = 2**64 - 8
+            assert call.function(*arguments) == 8
+            arguments[names.index("start")] = 2**64 - 7
+            with pytest.raises(ValueError, match=r"8 elements from there on have no index below 2\*\*64"):
+                call.function(*arguments)
 
 
 MODULE = """

@@ -271,3 +271,66 @@ print("bye", flush=True)
 {end}
 """
     assert run(code) == ["bye"]
+
+
+def test_nothing_to_do_is_no_work():
+    """A length of 0 among lengths over which nothing can loop; a call that took seconds would end the process."""
+    code = """
+import faulthandler
+import calls
+from arrays import DTYPES
+from pyleaky import diagnostics
+
+def check(name, result, shape):
+    for array in result if isinstance(result, tuple) else (result,):
+        if isinstance(array, np.ndarray):
+            assert array.shape in (shape, (3,), (0,)), (name, shape, array.shape)
+            assert not array.any(), (name, shape, array)
+
+def timed(name, call):
+    faulthandler.dump_traceback_later(5, exit=True)
+    begun = time.perf_counter()
+    result = call()
+    assert time.perf_counter() - begun < 1, name
+    faulthandler.cancel_dump_traceback_later()
+    return result
+
+rng, huge = np.random.default_rng(0), 2**40
+elsewhere = {"a 0-d array", "integers"}  # which have shapes of their own
+for shape in [(huge, 3, 0), (huge, 0, 3), (0, huge, 3), (3, huge, 0), (0, 3, huge), (0, 3)]:
+    if shape[-1] <= 3:
+        for dtype in DTYPES:
+            for call in calls.calls(shape, dtype, rng):
+                if call.name == "UnitMonitor":  # below, for each axis
+                    continue
+                result = timed(call.name, call)
+                if call.args and isinstance(call.args[0], np.ndarray) and call.name not in elsewhere:
+                    check(call.name, result, shape)
+    x = np.zeros(shape, np.float32)
+    for axis in range(len(shape)):
+        if shape[axis] > 3:
+            continue
+        w = np.ones(shape[axis], np.float32)
+        for name in ("prelu", "prelu_backward", "bias_act", "bias_act_backward", "bias_act_double_backward"):
+            function = getattr(pyleaky, name)
+            arrays = [x] * (3 if "double" in name else 2 if "backward" in name else 1)
+            options = [{}] if "prelu" in name else [{"activation": a} for a in ("linear", "leaky_relu", "elu", "selu")]
+            for option in options:
+                for turn in (lambda a: a, lambda a: a.astype(">f4"), lambda a: a[::-1]):
+                    given = [turn(array) for array in arrays]
+                    check(name, timed(name, lambda: function(*given, w, axis=axis, **option)), shape)
+        if len(shape) == 3:
+            axes = (axis, 2 if axis < 2 else 0)
+            if shape[axes[1]] <= 3:
+                w = np.ones((shape[axes[0]], shape[axes[1]]), np.float32)
+                dx, dweight = timed(f"prelu_backward, {axes}", lambda: pyleaky.prelu_backward(x, x, w, axis=axes))
+                assert dx.shape == shape and dweight.shape == w.shape and not dweight.any()
+        if shape[axis] == 0:  # a monitor wants units
+            continue
+        monitor = diagnostics.UnitMonitor(axis=axis)
+        timed("UnitMonitor", lambda: monitor.update("x", x))
+        timed("UnitMonitor", lambda: monitor.update("mask", mask=np.zeros(0, np.uint8), shape=shape))
+print("done")
+"""
+    environment = {"PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}
+    assert run(code, **environment) == ["done"]

@@ -552,6 +552,57 @@ static void without_memory(void)
     expect(!memcmp(want, y, 5000 * sizeof *y), "without memory the result is another");
 }
 
+/* ---- no element, beside lengths over which nothing can loop and whose product no ptrdiff_t holds */
+
+static void nothing_to_do(void)
+{
+    enum { WEIGHTS = 6 };
+    static const ptrdiff_t huge = (ptrdiff_t)1 << 40;
+    const ptrdiff_t shapes[][3] = {{huge, 3, 0}, {0, 3, huge}, {huge, 0, huge}, {huge, 0, 8}, {0, 1, PTRDIFF_MAX}};
+    const double one = 1;
+    const char *const in = (const char *)&one;
+    char out[8];
+
+    alarm(60);
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
+        for (int dtype = 0; dtype < LEAKY_DTYPES; dtype++) {
+            const ptrdiff_t outer = shapes[k][0], channels = shapes[k][1], inner = shapes[k][2];
+            const ptrdiff_t groups[5] = {outer, channels, inner, channels ? 2 : huge, huge};
+            double sums[2 * WEIGHTS], moments[2 * WEIGHTS] = {0};
+            int64_t counts[WEIGHTS] = {0};
+            for (int count = 3; count <= 5; count += 2) {
+                for (int i = 0; i < 2 * WEIGHTS; i++)
+                    sums[i] = 7;
+                expect(!leaky_run_prelu_backward(dtype, in, in, in, out, sums, groups, count), "no memory");
+                for (ptrdiff_t i = 0; i < 2 * WEIGHTS; i++)
+                    expect(sums[i] == (i < channels * (count == 5 ? 2 : 1) ? 0 : 7), "the gradient of a weight without elements");
+            }
+            for (int activation = 0; activation < LEAKY_ACTIVATIONS; activation++) {
+                struct leaky_gradients call = {.grad = in, .x = in, .parameter = in, .dx = out, .outer = outer,
+                                               .channels = channels, .inner = inner, .gain = 1, .clamp = 1};
+                sums[0] = 7;
+                expect(!leaky_run_bias_act_backward(activation, dtype, &call, sums), "no memory");
+                expect(!channels || sums[0] == 0, "the gradient of a bias without elements");
+                call.parameter = NULL;
+                expect(!leaky_run_bias_act_backward(activation, dtype, &call, sums), "no memory");
+                const struct leaky_bias_act forward = {.x = in, .bias = in, .y = out, .channels = channels, .inner = inner};
+                expect(!leaky_run_bias_act(activation, dtype, &forward, 0), "no memory");
+            }
+            expect(!leaky_add_units(dtype, in, outer, channels, inner, &one, 1, counts, moments), "no memory");
+            leaky_add_mask((const unsigned char *)in, outer, channels, inner, counts);
+            for (int i = 0; i < WEIGHTS; i++)
+                expect(counts[i] == 0 && moments[i] == 0, "a unit without elements");
+            const ptrdiff_t shape[4] = {outer, channels, inner, huge};
+            const uint64_t strides[4] = {0};
+            const struct leaky_random random = {.in = {in, in}, .out = out, .p = 0.5};
+            leaky_run_random(LEAKY_DROPOUT, dtype, &random, 4, shape, strides);
+            const struct leaky_axis axes[4] = {{outer, {0}}, {channels, {0}}, {inner, {0}}, {huge, {0}}};
+            char *args[LEAKY_MAX_INPUTS + 1] = {(char *)in, (char *)in, out};
+            leaky_run_layout(args, 4, axes, &leaky_entries[0][LEAKY_leaky_relu][dtype]);
+        }
+    alarm(0);
+}
+
 /* ---- results that are written around the caches */
 
 static void large_results(void)
@@ -594,6 +645,7 @@ int main(void)
     instruction_sets();
     threads();
     without_memory();
+    nothing_to_do();
     large_results();
     return 0;
 }
