@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 from arrays import DTYPES, assert_same_bits
-from calls import activation_calls
+from calls import activation_calls, kernel_calls
 
 import pyleaky
 from pyleaky import _arguments
@@ -98,6 +98,59 @@ def check_pair(rng, function, given, argument):
         arguments["where"] = inside
     assert first(function(**arguments, out=out)) is out
     assert_same_bits(out, expected)
+
+
+@pytest.mark.parametrize("suffix", ["f16", "bf16", "f32", "f64"])
+def test_kernels_refuse_every_other_overlap(suffix):
+    # The result is the one that copies give, or an error names both.
+    rng = np.random.default_rng(0)
+    refused = 0
+    for call in kernel_calls():
+        if not call.name.endswith(f"_{suffix}"):
+            continue
+        names = [*inspect.signature(call.function).parameters]
+        given = dict(zip(names, call.args, strict=True))
+        arrays = [name for name, value in given.items() if isinstance(value, np.ndarray)]
+        for name in arrays:
+            given[name] = random_numbers(rng, given[name])
+        masks = "with_mask" in call.name or call.name.startswith("kernels.bias_act_" + suffix)
+        outputs = [name for name in arrays if name in ("out", "dx", "bias_grad", "weight_grad")] + ["mask"] * masks
+        for output in outputs:
+            for other in arrays:
+                for shift in (-1, 0, 1) if other != output else ():
+                    refused += check_kernel(call, given, outputs, output, other, shift)
+    assert refused > 20
+
+
+def random_numbers(rng, array):
+    numbers = rng.integers(0, 256, array.nbytes, np.uint8) & 0x3F  # small and positive in every dtype
+    return numbers.view(array.dtype)
+
+
+def check_kernel(call, given, outputs, output, other, shift):
+    memory = np.zeros(512, np.uint8)
+    views = {}
+    for name, at in ((other, 256), (output, 256 + shift * max(given[output].itemsize, given[other].itemsize))):
+        value = given[name]
+        views[name] = memory[at : at + value.nbytes].view(value.dtype)
+        views[name][...] = value
+    arguments = {name: views.get(name, np.copy(value)) for name, value in given.items()}
+    arguments = {name: value if value.ndim else given[name] for name, value in arguments.items()}
+    copies = {name: np.copy(value) if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
+    before, message = memory.copy(), ""
+    try:
+        call.function(*arguments.values())
+    except ValueError as error:
+        message = str(error)
+    if message:
+        assert "overlaps" in message
+        assert output in message or other in message
+        np.testing.assert_array_equal(memory, before)
+        return 1
+    call.function(*copies.values())
+    for name in outputs:
+        assert_same_bits(arguments[name], copies[name])
+    return 0
 
 
 def test_the_cases_that_were_wrong_once():

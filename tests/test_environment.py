@@ -27,7 +27,7 @@ HELPER = r"""
 #include <stdint.h>
 
 #if defined(__x86_64__)
-/* All but the flag for a subnormal operand, which is none of C's: whoever compares a Python float with a number raises it. */
+/* All but the flag for a subnormal operand, which is none of C's: comparing a Python float with a number raises it. */
 static uint64_t registers(void)
 {
     uint32_t vectors;
