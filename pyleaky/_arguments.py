@@ -22,6 +22,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from . import _core
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -276,8 +278,6 @@ def not_a_number(message: str, argument: str, value: Any) -> Exception:
 
 
 def check_dtype(argument: str, value: Any) -> None:
-    from . import _core
-
     dtype = getattr(value, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind not in "biu" and not _core.supports(dtype):
         hint = ""
@@ -303,8 +303,6 @@ def refuse_columns(argument: str, value: Any) -> None:
 
 def result_dtype(dtype: Any) -> np.dtype[Any]:
     """A dtype to compute in, of the argument `dtype`."""
-    from . import _core
-
     try:
         found = np.dtype(dtype)
     except TypeError:
@@ -482,13 +480,17 @@ def _meant(keyword: str, parameters: Collection[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"expected {', '.join(parameters)}"
 
 
-def explains_calls(function: Callable[P, R]) -> Callable[P, R]:
-    """A Python function whose TypeError for an unknown keyword names the one that is meant."""
+def public(function: Callable[P, R]) -> Callable[P, R]:
+    """
+    A public Python function as _calls.pxd has it for those of Cython: the whole call is in the default floating-point
+    environment, and a TypeError for an unknown keyword names the one that is meant.
+    """
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return function(*args, **kwargs)
+            with _core.default_environment():
+                return function(*args, **kwargs)
         except TypeError as error:
             message = explanation(function, kwargs, error)
             if message is None:
@@ -521,9 +523,7 @@ def refuse_other_labels(argument: str, value: Any, x: Any, axis: Any = None, oth
 def extent(array: Any) -> tuple[int, int]:
     """The addresses of the first byte of an array's memory and of the one after its last, on whatever device."""
     if isinstance(array, np.ndarray):
-        from . import _core
-
-        return _core.extent(array)
+            return _core.extent(array)
     reaches = [(length - 1) * stride for length, stride in zip(array.shape, array.strides, strict=True)]
     low = array.data.ptr + sum(min(reach, 0) for reach in reaches)
     return low, low + sum(map(abs, reaches)) + array.itemsize
