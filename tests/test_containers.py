@@ -510,3 +510,89 @@ def test_float16_as_dtype():
     x = np.array([-3.0, 2.0], np.float32)
     for result in (pyleaky.leaky_relu(x, 0.3, dtype=np.float16), pyleaky.leaky_relu(x.astype(int), 0.3, dtype="f2")):
         assert_same_bits(result, pyleaky.leaky_relu(x.astype(np.float16), 0.3))
+
+
+# ---------------------------------------------------------------------------------------------- labels
+
+
+def pandas_calls(pd):
+    """(the array whose labels must be those of x, a call with it) for each function of two arrays or more."""
+    frame = pd.DataFrame(np.linspace(-2, 2, 6).reshape(2, 3), columns=list("abc"))
+    settings = {"activation": "leaky_relu", "negative_slope": 0.2}
+    return {
+        "prelu": ("columns", lambda w: pyleaky.prelu(frame, w)),
+        "prelu, axis=1": ("columns", lambda w: pyleaky.prelu(frame, w, axis=1)),
+        "prelu, axis=-1": ("columns", lambda w: pyleaky.prelu(frame, w, axis=-1)),
+        "prelu, axis=0": ("index", lambda w: pyleaky.prelu(frame, w, axis=0)),
+        "prelu_backward": ("columns", lambda w: pyleaky.prelu_backward(frame, frame, w)),
+        "prelu_backward, axis=1": ("columns", lambda w: pyleaky.prelu_backward(frame, frame, w, axis=1)),
+        "prelu_backward, axis=0": ("index", lambda w: pyleaky.prelu_backward(frame, frame, w, axis=0)),
+        "bias_act": ("columns", lambda b: pyleaky.bias_act(frame, b, **settings)),
+        "bias_act, axis=0": ("index", lambda b: pyleaky.bias_act(frame, b, axis=0, **settings)),
+        "bias_act_backward": ("columns", lambda b: pyleaky.bias_act_backward(frame, frame, b, **settings)),
+        "bias_act_backward, output": (
+            "columns",
+            lambda b: pyleaky.bias_act_backward(frame, bias=b, output=frame, **(settings | {"gain": 1.0})),
+        ),
+        "bias_act_double_backward": (
+            "columns",
+            lambda b: pyleaky.bias_act_double_backward(frame, frame, frame, b, activation="elu"),
+        ),
+        "prelu_backward, grad": ("both", lambda g: pyleaky.prelu_backward(g, frame, 0.1)),
+        "relu_backward": ("both", lambda g: pyleaky.relu_backward(g, frame)),
+        "leaky_relu_backward, output": ("both", lambda g: pyleaky.leaky_relu_backward(g, output=frame)),
+        "elu_double_backward, gg": ("both", lambda g: pyleaky.elu_double_backward(g, frame, frame)),
+        "elu_double_backward, grad": ("both", lambda g: pyleaky.elu_double_backward(frame, g, frame)),
+        "rrelu_backward": ("both", lambda g: pyleaky.rrelu_backward(g, frame, seed=1)),
+        "bias_act_backward, grad": ("both", lambda g: pyleaky.bias_act_backward(g, frame, **settings)),
+    }
+
+
+def test_labels_that_differ_are_refused():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    for name, (labels, call) in pandas_calls(pd).items():
+        if labels == "both":
+            right = pd.DataFrame(np.ones((2, 3)), columns=list("abc"))
+            wrong = [right.rename(columns={"a": "z"}), right.iloc[::-1], right[["c", "b", "a"]]]
+        else:
+            right = pd.Series([0.1, 0.2, 0.3], list("abc")) if labels == "columns" else pd.Series([0.1, 0.2])
+            wrong = [right.iloc[::-1], right.rename({right.index[0]: "z"})]
+        expected = call(right.to_numpy())
+        for got, wanted in pairs(expected, call(right)):
+            if got is not None:
+                np.testing.assert_array_equal(np.asarray(got), np.asarray(wanted), err_msg=name)
+        for one in wrong:
+            with pytest.raises(ValueError, match=r"^\w+ and \w+ have different labels; align them first$"):
+                call(one)
+
+
+def test_frames_with_columns_that_are_no_numbers():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pd.DataFrame({"a": [1.0, -2.0], "name": ["x", "y"]})
+    when = pd.DataFrame({"a": [1.0, -2.0], "when": pd.to_datetime(["2020-01-01", "2020-01-02"])})
+    for function in (pyleaky.relu, pyleaky.leaky_relu, pyleaky.elu, pyleaky.selu, lambda x: pyleaky.prelu(x, 0.1)):
+        with pytest.raises(TypeError, match=r"^x has column 'name' of dtype .*, expected numbers; x.select_dtypes"):
+            function(frame)
+        with pytest.raises(TypeError, match=r"^x has column 'when' of dtype datetime64.*, expected numbers"):
+            function(when)
+        for series in (frame["name"], when["when"]):
+            with pytest.raises(TypeError, match=r"^x has dtype .*, expected"):
+                function(series)
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "celu", "selu", "prelu"])
+def test_series_of_polars(name):
+    pl = pytest.importorskip("polars", reason="Polars is not installed")
+    parameters = {"relu": [], "selu": [], "prelu": [0.3]}
+    for dtype in (pl.Float32, pl.Float64):
+        for given in ([], [0.3], [1], [np.float32(0.3)]):
+            if name in parameters and given != parameters[name]:
+                continue
+            series = pl.Series("a", [-1.5, 0.0, 2.0, -30.0], dtype=dtype)
+            result = getattr(pyleaky, name)(series, *given)
+            assert isinstance(result, pl.Series)
+            assert_same_bits(result.to_numpy(), getattr(pyleaky, name)(series.to_numpy(), *given))
+    backward = getattr(pyleaky, f"{name}_backward")
+    if name != "prelu":
+        result = backward(series, series)
+        assert_same_bits(result.to_numpy(), backward(series.to_numpy(), series.to_numpy()))

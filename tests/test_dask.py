@@ -319,3 +319,30 @@ def test_special_values_survive():
     x = any_bits(np.random.default_rng(0), SHAPE, np.float32)
     y = pyleaky.leaky_relu(da.from_array(x, 3), 0.1).compute(scheduler="threads")
     assert_same_bits(y, pyleaky.leaky_relu(x, 0.1))
+
+
+@pytest.mark.parametrize("name", [name for name, row in pyleaky._core.ROWS.items() if hasattr(pyleaky, name)])
+def test_scalars_and_lists_beside_dask_arrays(name):
+    # In every place but one, each kind of value in turn: the result is lazy, with NumPy's dtype and values.
+    function, row = getattr(pyleaky, name), pyleaky._core.ROWS[name]
+    array = np.array([-1.5, 0.5, 2.0], np.float32)
+    is_forward = "_backward" not in name
+    for place in range(len(row.inputs)):
+        for kind in (float, int, np.float32, np.float64, np.array, list):
+            if place == len(row.inputs) - 1 and row.parameters and kind is list:
+                continue
+            shape = () if kind is not list and not is_forward else (3,)  # a gradient has the shape of x
+            given = [np.float32(0.5) if shape == () else array for _ in row.inputs]
+            given[place] = array.tolist() if kind is list else kind(2)
+            lazy = [given[k] if k == place else da.from_array(np.asarray(given[k])) for k in range(len(given))]
+            if not any(isinstance(value, da.Array) for value in lazy):
+                continue
+            try:
+                expected = function(*given)
+            except ValueError:  # shapes of a gradient that differ
+                continue
+            results, expected = function(*lazy), expected if isinstance(expected, tuple) else (expected,)
+            for result, wanted in zip(results if len(expected) > 1 else (results,), expected, strict=True):
+                assert isinstance(result, da.Array)
+                assert result.dtype == wanted.dtype
+                assert_same_bits(result.compute(), wanted)
