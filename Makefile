@@ -20,9 +20,10 @@ demo: $(VENV)/.examples
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST)
 
-# One stamp per extra: the environment with the package, built and installed so that its Python files are used in place.
+# One stamp per extra: the environment with the package, built and installed so that its Python files are used in place,
+# by a path (setup.py says why).
 $(VENV)/.%: $(INPUTS) | $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check --config-settings editable_mode=compat -e '.[$*]'
 	@touch $@
 
 $(BIN)/python:

@@ -159,4 +159,7 @@ setup(
         compiler_directives={"language_level": 3, "freethreading_compatible": True},
     ),
     cmdclass={"build_ext": build_ext_with_compiler_check},
+    # A path in a .pth file.  The default, a finder behind Python's own, loses to any folder called pyleaky: beside the
+    # checkout, `import pyleaky` would give an empty namespace package.
+    options={"editable_wheel": {"mode": "compat"}},
 )

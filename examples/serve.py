@@ -19,6 +19,8 @@ import contextlib
 import http.client
 import json
 import os
+import re
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +50,8 @@ ACTIVATIONS = {
     "celu": lambda x, slope: pyleaky.celu(x, out=x),
     "selu": lambda x, slope: pyleaky.selu(x, out=x),
 }
-MAX_BODY = 1 << 20  # bytes: some 4,000 images
+MAX_BODY = 1 << 20  # bytes: about 4,000 images
+HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r?\n")  # RFC 9112, section 5, without folded lines
 IMAGES = "a list of images, each 8 rows of 8 numbers from 0 to 16"
 
 
@@ -112,15 +115,64 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # header and body are two packets, and Nagle would hold the second for 40 ms
     timeout = 10  # seconds, for a client that stops in the middle
 
+    def parse_request(self):
+        """The request line, the headers and, whatever the method and the path, the body, which goes to `self.body`.
+
+        An unread body would be taken for the next request.  So a request is refused, and its connection closed, unless
+        its headers leave no doubt where the body ends.
+        """
+        self.body, self.waits, stream, lines = b"", False, self.rfile, []
+        self.rfile = SimpleNamespace(readline=lambda size=-1: lines.append(stream.readline(size)) or lines[-1])
+        try:
+            if not super().parse_request():
+                return False
+        finally:
+            self.rfile = stream
+        if lines.pop() not in (b"\r\n", b"\n") or not all(map(HEADER.fullmatch, lines)):
+            return self.send_error(400, "the headers are malformed, expected lines of the form 'name: value'")
+        lengths = self.headers.get_all("Content-Length", [] if self.command == "POST" else ["0"])
+        if len(lengths) > 1:
+            return self.send_error(400, f"there are {len(lengths)} Content-Length headers, expected one")
+        try:
+            if "Transfer-Encoding" in self.headers or not re.fullmatch("-?[0-9]+", lengths[0].strip(" \t")):
+                raise ValueError
+            length = int(lengths[0])
+        except (IndexError, ValueError):  # int refuses more than 4,300 digits
+            return self.send_error(411, "expected a Content-Length header: the bytes in the body, as a decimal number")
+        if not 0 <= length <= MAX_BODY:
+            return self.send_error(413, f"the body has {length} bytes, expected at most {MAX_BODY}")
+        if self.waits and length:
+            self.send_response_only(100)
+            self.end_headers()
+        self.body = self.rfile.read(length)
+        if len(self.body) < length:
+            return self.send_error(400, f"the body ended after {len(self.body)} bytes, expected {length}")
+        return True
+
+    def handle_expect_100(self):
+        """Nothing yet: parse_request asks for the body once its length is known to be right."""
+        self.waits = True
+        return True
+
+    def finish(self):
+        """Close in two steps: closed on a client that still sends, it would see a reset instead of the reply."""
+        super().finish()
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            end, left = time.monotonic() + self.timeout, 16 * MAX_BODY
+            while left > 0 and time.monotonic() < end and (data := self.connection.recv(1 << 16)):
+                left -= len(data)
+
     def reply(self, code, content):
         body = json.dumps(content).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
-        if code >= 400:  # an unread body must not be taken for the next request
+        if code >= 400:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def send_error(self, code, message=None, explain=None):
         """Errors are JSON, those that the base class finds included."""
@@ -138,24 +190,16 @@ class Handler(BaseHTTPRequestHandler):
         network = self.server.network
         self.reply(200, {"status": "ok", "activation": network.activation, "test_accuracy": network.accuracy})
 
+    do_HEAD = do_GET
+
     def do_POST(self):
-        try:
-            length = int(self.headers["Content-Length"])
-        except (TypeError, ValueError):
-            return self.send_error(411, "expected a Content-Length header: the bytes in the body")
-        if not 0 <= length <= MAX_BODY:
-            self.send_error(413, f"the body has {length} bytes, expected at most {MAX_BODY}")
-            for _ in range(16):  # closed on a client that still sends, it would see a reset instead of the message
-                length -= len(self.rfile.read(max(0, min(length, MAX_BODY))))
-            return
-        body = self.rfile.read(length)
         if self.path != "/predict":
             return self.unknown()
         try:
             # Each connection has a thread already, and these fill the cores: a call that also shared its own work
             # among threads would only take cores from the others.  The answer does not depend on it.
             with pyleaky.num_threads(1):
-                content = predict_json(self.server.network, body)
+                content = predict_json(self.server.network, self.body)
         except ValueError as error:
             return self.send_error(400, str(error))
         self.reply(200, content)

@@ -24,6 +24,8 @@ cdef enum:
 cdef int dtype_of(int typenum) noexcept nogil
 # A fresh result of `size` bytes, of recycled memory.
 cdef cnp.ndarray empty(int ndim, cnp.npy_intp *shape, int typenum, bint fortran, ptrdiff_t size)
+# Whether two arrays have no byte in common, by the ranges of their addresses.
+cdef bint are_apart(cnp.ndarray a, cnp.ndarray b) noexcept
 # Whether a call is worth releasing the GIL for.  What releases it without asking this calls keep_limit first: from
 # then on calls without the GIL obey the num_threads of the context.
 cdef bint is_long(int row, int dtype, ptrdiff_t n) noexcept

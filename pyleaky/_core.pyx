@@ -13,7 +13,6 @@ from libc.string cimport memset, strcat, strcpy, strlen
 
 import contextvars
 import math
-import operator
 import os
 import sys
 import threading
@@ -662,17 +661,28 @@ cdef cnp.ndarray _block(object value, bint fortran):
     return np.array(array, array.dtype.newbyteorder("="), order="C")
 
 
-def extent(cnp.ndarray array not None):
-    """The addresses of an array's first byte and of the one after its last."""
+cdef (Py_ssize_t, Py_ssize_t) _extent(cnp.ndarray array) noexcept:
     cdef Py_ssize_t low = <Py_ssize_t>cnp.PyArray_DATA(array), high = low + cnp.PyArray_ITEMSIZE(array), reach
     cdef int d
     for d in range(cnp.PyArray_NDIM(array)):
+        if cnp.PyArray_DIM(array, d) == 0:
+            return low, low
         reach = (cnp.PyArray_DIM(array, d) - 1) * cnp.PyArray_STRIDE(array, d)
         if reach < 0:
             low += reach
         else:
             high += reach
     return low, high
+
+
+def extent(cnp.ndarray array not None):
+    """The addresses of an array's first byte and of the one after its last; the same twice where it has no element."""
+    return _extent(array)
+
+
+cdef bint are_apart(cnp.ndarray a, cnp.ndarray b) noexcept:
+    cdef (Py_ssize_t, Py_ssize_t) first = _extent(a), second = _extent(b)
+    return first[1] <= second[0] or second[1] <= first[0] or first[0] == first[1] or second[0] == second[1]
 
 
 def norm(value, int kind):
@@ -785,15 +795,9 @@ if leaky_choose_isa():
 
 def _count(argument, value):
     # A positive integer that fits a C int.
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{argument} must be an integer, got {type(value).__name__}") from None
-    if isinstance(value, (bool, np.bool)):
-        raise TypeError(f"{argument} must be an integer, got bool")
-    if count < 1:
-        raise ValueError(f"{argument} must be at least 1, got {count}")
-    return min(count, LEAKY_MAX_THREADS)
+    from pyleaky import _arguments  # here, since it imports this module
+
+    return min(_arguments.index(argument, value, 1, None), LEAKY_MAX_THREADS)
 
 
 def set_num_threads(num_threads):
@@ -981,11 +985,9 @@ def set_cache_limit(limit):
     67108864
     >>> pyleaky.set_cache_limit(before)
     """
-    if isinstance(limit, (bool, np.bool)) or not hasattr(limit, "__index__"):
-        raise TypeError(f"limit must be an integer, got {type(limit).__name__}")
-    if operator.index(limit) < 0:
-        raise ValueError(f"limit must be at least 0, got {limit}")
-    leaky_memory_set_limit(min(operator.index(limit), sys.maxsize))
+    from pyleaky import _arguments  # here, since it imports this module
+
+    leaky_memory_set_limit(min(_arguments.index("limit", limit, 0, None), sys.maxsize))
 
 
 def clear_cache():

@@ -28,7 +28,7 @@ def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype
     row = _core.ROWS[name]
     number = row.parameters > 0 and np.ndim(values[-1]) == 0
     arrays = values[:-1] if number else values
-    given = [value if type(value) in (int, float) else _functions._numpy_dtype(value) for value in arrays]
+    given = [type(value) if type(value) in (int, float) else _functions._numpy_dtype(value) for value in arrays]
     dtype = None if dtype is None else np.dtype(dtype)
     result = _core.result_dtype(name, given, number, dtype, getattr(out, "dtype", None))
     if number and not isinstance(values[-1], da.Array):

@@ -6,42 +6,57 @@ cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint64_t
 
-from pyleaky._core cimport dtype_of, keep_limit, run_bias_act, run_bias_act_backward, run_random
+from pyleaky._calls cimport wrap_all
+from pyleaky._core cimport (
+    dtype_of,
+    enter_environment,
+    keep_limit,
+    leave_environment,
+    run_bias_act,
+    run_bias_act_backward,
+    run_random,
+)
 
 import functools
 import math
-import operator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
 
 from pyleaky import _core
+from pyleaky._arguments import (
+    as_ndarray,
+    axis_index,
+    check_dtype,
+    choice,
+    class_name,
+    conversion_hint,
+    describe_type,
+    explanation,
+    flag,
+    index,
+    kind_of,
+    not_a_number,
+    number,
+    number_or_array,
+    operand,
+)
 from pyleaky._functions import (
     _back_end,
     _by_position,
-    _check_dtype,
     _check_equal_shapes,
     _check_mask,
     _check_out,
-    _class,
     _contiguous,
     _deliver,
-    _described,
-    _fresh_or,
-    _given,
     _in_memory_order,
     _is_generic,
     _is_gpu,
     _is_known,
-    _kind,
-    _no_number,
     _numpy_dtype,
     _on,
-    _parameter,
-    _refuse_tensor,
+    _out_or_empty,
     _unwrap,
-    _way_out,
     leaky_relu,
     leaky_relu_backward,
 )
@@ -85,7 +100,7 @@ def _seed(function, seed):
             ".generate_state(1, np.uint64)[0], or a numpy.random.Generator with return_seed=True"
         )
     try:
-        return _index("seed", seed, "an integer or a numpy.random.Generator")
+        return index("seed", seed, expected="an integer or a numpy.random.Generator")
     except TypeError:
         if _is_traced(seed):
             return seed
@@ -95,45 +110,11 @@ def _seed(function, seed):
 def _is_traced(seed):
     """Whether it is one integer whose value comes later, as JAX's have it under jit and vmap."""
     dtype = getattr(seed, "dtype", None)
-    return isinstance(dtype, np.dtype) and dtype.kind in "iu" and seed.shape == () and _kind(seed) == "generic"
-
-
-def _index(argument, value, expected="an integer"):
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{argument} must be {expected}, got {type(value).__name__}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{argument} must be {expected}, got {_given(argument, value)}") from None
-    if not 0 <= number < 2**64:
-        raise ValueError(f"{argument} must be in [0, 2**64), got {number}")
-    return number
-
-
-def _real(argument, value):
-    if type(value) is float:
-        return value
-    _refuse_tensor(argument, value, "a number")
-    try:
-        if isinstance(value, (str, bytes)):
-            raise TypeError
-        return float(value)
-    except TypeError:
-        raise TypeError(f"{argument} must be a number, got {_given(argument, value)}") from None
-
-
-def _probability(p):
-    p = _real("p", p)
-    if not 0 <= p <= 1:
-        raise ValueError(f"p must be in [0, 1], got {p}")
-    return p
+    return isinstance(dtype, np.dtype) and dtype.kind in "iu" and seed.shape == () and kind_of(seed) == "generic"
 
 
 def _bounds(lower, upper):
-    lower, upper = _real("lower", lower), _real("upper", upper)
-    for argument, bound in (("lower", lower), ("upper", upper)):
-        if not math.isfinite(bound):
-            raise ValueError(f"{argument} must be finite, got {bound}")
+    lower, upper = number("lower", lower, finite=True), number("upper", upper, finite=True)
     if lower > upper:
         raise ValueError(f"lower must not be above upper, got lower={lower} and upper={upper}")
     return lower, upper
@@ -141,13 +122,13 @@ def _bounds(lower, upper):
 
 def _as_array(argument, value):
     """An array as it is, and one of what only looks like one."""
-    if type(value) in (np.ndarray, np.memmap) or _kind(value) is not None:
+    if type(value) in (np.ndarray, np.memmap) or kind_of(value) is not None:
         return value
-    _refuse_tensor(argument, value)
-    if hasattr(value, "__array_ufunc__") and not isinstance(value, np.generic):
-        raise TypeError(f"{argument} must be an array, got {_class(value)}")
-    value = np.asarray(value)
-    _check_dtype(argument, value)
+    value = operand(argument, value)
+    if hasattr(value, "__array_ufunc__") and not isinstance(value, (np.generic, np.ndarray)):
+        raise TypeError(f"{argument} must be an array, got {class_name(value)}")
+    value = as_ndarray(argument, value)
+    check_dtype(argument, value)
     return value
 
 
@@ -181,8 +162,8 @@ def run(name, operands, out, seed, start, first, second, strides=None):
     back_end = _back_end([*operands, ("out", out)] + ([] if isinstance(seed, int) else [("seed", seed)]))
     shape = operands[0][1].shape
     for argument, value in operands:
-        _check_dtype(argument, value)
-        _check_equal_shapes(argument, value, operands[0][0], shape)
+        check_dtype(argument, value)
+        _check_equal_shapes(argument, value, *operands[0])
     if start + math.prod(shape) > 2**64:
         raise ValueError(f"start is {start}, and {math.prod(shape)} elements from there on have no index below 2**64")
     if back_end is not None:
@@ -202,11 +183,7 @@ cdef object _run(int kernel, operands, out, uint64_t seed, uint64_t start, doubl
     given = [_contiguous(argument, value, dtype) for argument, value in operands]
     like = operands[0][1]
     out = _check_out(out, like.shape, given[0].dtype)
-    target = given[0]
-    for other in given[1:]:
-        if out is not None and np.may_share_memory(out, other) and out is not other:
-            target = None
-    y = np.empty_like(given[0]) if target is None else _fresh_or(out, target)
+    y = _out_or_empty(out, given)
     dims = y.ndim
     for k in range(dims):
         shape[k] = like.shape[k]
@@ -288,8 +265,9 @@ def dropout(x, p=0.5, *, seed=None, start=0, training=True, out=None, return_see
     >>> pyleaky.dropout(np.ones(8), 0.5, seed=1)
     array([2., 2., 2., 2., 2., 2., 0., 2.])
     """
-    p = _probability(p)
-    start = _index("start", start)
+    p = number("p", p, between=(0, 1))
+    start = index("start", start)
+    training, return_seed = flag("training", training), flag("return_seed", return_seed)
     if not training:
         y = run("dropout", [("x", x)], out, 0, start, 0.0, 0.0)
         return (y, seed) if return_seed else y
@@ -348,9 +326,9 @@ def dropout_backward(grad, p=0.5, *, seed=None, start=0, training=True, out=None
     >>> np.array_equal(dx, y)
     True
     """
-    p = _probability(p)
-    start = _index("start", start)
-    if not training:
+    p = number("p", p, between=(0, 1))
+    start = index("start", start)
+    if not flag("training", training):
         return run("dropout", [("grad", grad)], out, 0, start, 0.0, 0.0)
     return run("dropout", [("grad", grad)], out, _drawn("dropout_backward", seed), start, p, 0.0)
 
@@ -431,7 +409,8 @@ def rrelu(x, lower=1 / 8, upper=1 / 3, *, seed=None, start=0, training=True, out
     array([-2., -2.,  8.])
     """
     lower, upper = _bounds(lower, upper)
-    start = _index("start", start)
+    start = index("start", start)
+    training, return_seed = flag("training", training), flag("return_seed", return_seed)
     if not training:
         y = leaky_relu(x, lower / 2 + upper / 2, out=out)
         return (y, seed) if return_seed else y
@@ -494,8 +473,8 @@ def rrelu_backward(grad, x, lower=1 / 8, upper=1 / 3, *, seed=None, start=0, tra
     True
     """
     lower, upper = _bounds(lower, upper)
-    start = _index("start", start)
-    if not training:
+    start = index("start", start)
+    if not flag("training", training):
         return leaky_relu_backward(grad, x, lower / 2 + upper / 2, out=out)
     operands = [("grad", grad), ("x", x)]
     return run("rrelu_backward", operands, out, _drawn("rrelu_backward", seed), start, lower, upper)
@@ -572,22 +551,16 @@ def checked_settings(activation, negative_slope, gain, clamp):
 
 
 def _settings(activation, negative_slope, gain, clamp):
-    known = f"one of {', '.join(map(repr, ACTIVATIONS))}"
-    if not isinstance(activation, str):
-        raise TypeError(f"activation must be {known}, got {type(activation).__name__}")
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be {known}, got {activation!r}")
-    slope = _parameter("negative_slope", negative_slope)
+    choice("activation", activation, ACTIVATIONS)
+    slope = number_or_array("negative_slope", negative_slope)
     if not isinstance(slope, float):
-        raise _no_number("negative_slope must be a number", "negative_slope", slope)
+        raise not_a_number("negative_slope must be a number", "negative_slope", slope)
     if gain is None:
         gain = math.sqrt(2) if activation in ("relu", "leaky_relu") else 1.0
-    gain = _real("gain", gain)
+    gain = number("gain", gain)
     if not 0 < gain < math.inf:
         raise ValueError(f"gain must be positive and finite, got {gain}")
-    clamp = math.inf if clamp is None else _real("clamp", clamp)
-    if not clamp >= 0:
-        raise ValueError(f"clamp must be at least 0, got {clamp}")
+    clamp = math.inf if clamp is None else number("clamp", clamp, least=0)
     with np.errstate(all="ignore"):
         return Settings(activation, slope, gain, float(np.float32(gain)), clamp)
 
@@ -596,11 +569,7 @@ def _bias_layout(bias, shape, axis):
     """outer, channels, inner: a bias belongs to `inner` elements in a row, and after the last comes the first."""
     if bias is None:
         return 1, 1, math.prod(shape)
-    try:
-        axis = operator.index(axis)
-    except TypeError:
-        raise TypeError(f"axis must be an integer, got {type(axis).__name__}") from None
-    axis = normalize_axis_index(axis, len(shape), "axis")
+    axis = axis_index("axis", axis, len(shape))
     if not _is_known(shape[axis:axis + 1]):
         raise ValueError(f"x has chunks of unknown size along axis {axis}, where bias belongs: call "
                          "compute_chunk_sizes() on it first")
@@ -612,7 +581,7 @@ def _bias_layout(bias, shape, axis):
 
 def _bias_position(bias, x, axis):
     """bias without labels, and the position of the dimension of xarray that they or `axis` name."""
-    bias, _, found = _by_position(bias, x, axis)
+    bias, _, found = _by_position("bias", bias, x, axis)
     return bias, found[0] if found is not axis and isinstance(found, tuple) and len(found) == 1 else found
 
 
@@ -693,6 +662,7 @@ def bias_act(x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.
 
 def bias_act_with(settings, x, bias, axis, return_mask=False, out=None):
     """bias_act with the keywords checked."""
+    return_mask = flag("return_mask", return_mask)
     if isinstance(out, tuple) and len(out) == 1:
         (out,) = out
     bias, axis = _bias_position(bias, x, axis)
@@ -707,12 +677,12 @@ def bias_act_with(settings, x, bias, axis, return_mask=False, out=None):
     bias = None if bias is None else _as_array("bias", bias)
     back_end = _back_end([("x", x), ("bias", bias), ("out", out)])
     if return_mask and back_end is not None and not _is_gpu(back_end):
-        raise TypeError(f"return_mask=True is for NumPy and CuPy arrays, got {_described(x)}{_way_out('x', x)}")
+        raise TypeError(f"return_mask=True is for NumPy and CuPy arrays, got {describe_type(x)}{conversion_hint('x', x)}")
     if _is_generic(back_end):
         return back_end.bias_act(settings, x, bias, axis, out)
     arrays = [("x", x)] if bias is None else [("x", x), ("bias", bias)]
     for argument, value in arrays:
-        _check_dtype(argument, value)
+        check_dtype(argument, value)
     layout = _bias_layout(bias, x.shape, axis)
     dtype = _common_dtype([value for _, value in arrays])
     settings.check_gain(dtype)
@@ -740,8 +710,7 @@ cdef object _bias_act(settings, x, bias, layout, dtype, bint return_mask, out):
     given = _contiguous("x", x, dtype)
     bias = None if bias is None else _contiguous("bias", bias, dtype)
     out = _check_out(out, x.shape, dtype)
-    shared = bias is not None and out is not None and np.may_share_memory(out, bias)
-    y = _fresh_or(None if shared else out, given)
+    y = _out_or_empty(out, (given,), (bias,))
     n = given.size
     if return_mask:
         mask = np.empty((n + 7) // 8, np.uint8)
@@ -954,20 +923,20 @@ def gradients_with(settings, given, bias, mask=None, axis=1, out=None):
     back_end = _back_end([*given.items(), ("bias", bias), ("mask", mask), ("out", out)])
     if mask is not None and back_end is not None and not _is_gpu(back_end):
         grad = given["grad"]
-        raise TypeError(f"a mask goes with NumPy and CuPy arrays, got {_described(grad)}{_way_out('grad', grad)}")
+        raise TypeError(f"a mask goes with NumPy and CuPy arrays, got {describe_type(grad)}{conversion_hint('grad', grad)}")
     source = _side(given)
     shape = tuple(given[source].shape)
     for argument, value in given.items():
-        _check_equal_shapes(argument, value, source, shape)
+        _check_equal_shapes(argument, value, source, given[source])
     if _is_generic(back_end):
         return back_end.bias_act_backward(settings, given, bias, axis, out)
     for argument, value in [*given.items()] + ([] if bias is None else [("bias", bias)]):
-        _check_dtype(argument, value)
+        check_dtype(argument, value)
     layout = _bias_layout(bias, shape, axis)
     dtype = _common_dtype([*given.values()] + ([] if bias is None else [bias]))
     settings.check_gain(dtype)
     if mask is not None:
-        _check_mask(mask, given["grad"], back_end)
+        mask = _check_mask(mask, given["grad"], back_end)
     elif "output" in given:
         settings.check_output_is_enough(dtype)
     if back_end is not None and not _is_gpu(back_end):
@@ -1009,12 +978,7 @@ cdef object _bias_act_backward(settings, axis, given, bias, mask, layout, dtype,
     arrays = {argument: _contiguous(argument, value, dtype) for argument, value in given.items()}
     bias = None if bias is None else _contiguous("bias", bias, dtype)
     out = _check_out(out, like.shape, dtype)
-    # Written while all of these are read: one of them, or apart from them.
-    shared = out is not None and any(
-        value is not None and value is not out and np.may_share_memory(out, value)
-        for value in [*arrays.values(), bias, mask]
-    )
-    dx = _fresh_or(None if shared else out, arrays["grad"])
+    dx = _out_or_empty(out, (*arrays.values(),), (bias, mask))
     total = np.zeros(channels, np.float64)  # without a dtype NumPy 2.4.6 leaves a reference to it behind
     code = dtype_of(cnp.PyArray_TYPE(dx))
     gg, grad = _data(arrays.get("gg")), _data(arrays["grad"])
@@ -1028,3 +992,9 @@ cdef object _bias_act_backward(settings, axis, given, bias, mask, layout, dtype,
     if status:
         raise MemoryError("no memory for the sums of bias's gradient")
     return _deliver(dx, out, like), total
+
+
+wrap_all(
+    (bias_act, bias_act_backward, bias_act_double_backward, dropout, dropout_backward, rrelu, rrelu_backward),
+    explanation, <void *>enter_environment, <void *>leave_environment,
+)

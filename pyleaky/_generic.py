@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _core, _functions
+from . import _arguments, _core, _functions
 
 # ---------------------------------------------------------------------------------------------- the vocabulary
 
@@ -88,7 +88,7 @@ def _constant(value: Any) -> Any:
     """The same values, for which automatic differentiation sees no derivative."""
     if hasattr(value, "detach"):
         return value.detach()
-    if _functions._library(value) == "jax":
+    if _arguments.library_of(value) == "jax":
         return sys.modules["jax"].lax.stop_gradient(value)
     return value
 
@@ -104,7 +104,7 @@ def check(argument: str, value: Any) -> None:
         except ImportError:
             raise TypeError(
                 f"{argument} must be a NumPy or CuPy array where array-api-compat is not installed "
-                f"(pip install 'pyleaky[array-api]'), got {_functions._given(argument, value)}"
+                f"(pip install 'pyleaky[array-api]'), got {_arguments.describe_argument(argument, value)}"
             ) from None
 
 
@@ -117,7 +117,7 @@ def namespace(value: Any) -> Any:
 
 
 def _is_array(value: Any) -> bool:
-    return _functions._kind(value) == "generic"
+    return _arguments.kind_of(value) == "generic"
 
 
 def _name(dtype: Any) -> str:
@@ -173,7 +173,7 @@ def _operand(xp: Any, value: Any, dtype: Any) -> Any:
 def _refuse(out: Any, where: Any = True) -> None:
     if out is not None or where is not True:
         argument, value = ("where", where) if out is None else ("out", out)
-        raise TypeError(f"{argument} is for NumPy and CuPy arrays only{_functions._way_out(argument, value)}")
+        raise TypeError(f"{argument} is for NumPy and CuPy arrays only{_arguments.conversion_hint(argument, value)}")
 
 
 # ---------------------------------------------------------------------------------------------- the back end
@@ -342,7 +342,7 @@ def _words(xp: Any, like: Any, stream: int, seed: Any, start: int) -> Any:
     c2, c3 = xp.full_like(c0, stream), xp.zeros_like(c0)
     k0, k1 = _key(xp, seed)
     state = (c0, c1, c2, c3, k0, k1)
-    if _functions._library(c0) == "jax":
+    if _arguments.library_of(c0) == "jax":
         # Of ten rounds in a row XLA makes one expression per word and element, which takes 25 times as long.
         key = (xp.asarray(_int32(k), dtype=xp.int32) for k in (k0, k1))
         state = sys.modules["jax"].lax.fori_loop(0, 10, _round, (c0, c1, c2, c3, *key))

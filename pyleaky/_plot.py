@@ -1,7 +1,7 @@
 """Pictures: the activations beside their derivatives, and the empty figures that pyleaky.diagnostics draws into.
 
-Matplotlib is imported when a picture is asked for, and never pyplot, so that no window and no global state comes with
-it.  To add an activation, give it a row in `_CURVES`.
+Matplotlib is imported when a picture is asked for, and pyplot when one is to be shown in a window, so that no global
+state comes with a picture.  To add an activation, give it a row in `_CURVES`.
 """
 
 # Matplotlib's keywords have no types, nor has it where it is not installed.
@@ -11,6 +11,7 @@ it.  To add an activation, give it a row in `_CURVES`.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +43,11 @@ __all__ = ["plot_activations"]
 def new_figure(columns: int, width: float = 4.6, height: float = 4.0) -> tuple[Figure, list[Axes]]:
     """A white figure with one row of axes; an ImportError that says what to install where Matplotlib is missing."""
     try:
-        from matplotlib.figure import Figure
+        importlib.import_module("matplotlib.figure")
     except ImportError as error:
         raise ImportError("plots need Matplotlib: pip install pyleaky[examples]") from error
+    from ._figure import Figure
+
     figure = Figure(figsize=(width * columns, height), layout="constrained", facecolor="white")
     axes = [figure.add_subplot(1, columns, k + 1) for k in range(columns)]
     for ax in axes:
@@ -115,7 +118,7 @@ def plot_activations(
     Returns
     -------
     matplotlib.figure.Figure
-        With two axes; its ``savefig`` writes it.
+        With two axes.  A notebook displays it, ``savefig`` writes it, and ``show`` opens a window.
 
     Raises
     ------

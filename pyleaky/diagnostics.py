@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import _core, init
-from ._functions import _given, celu, celu_backward, elu, elu_backward, selu, selu_backward, unpack_mask
+from ._arguments import describe_argument
+from ._functions import celu, celu_backward, elu, elu_backward, selu, selu_backward, unpack_mask
 from ._plot import line_style, new_figure
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _is_on_device(argument: str, value: Any) -> bool:
     cupy = getattr(sys.modules.get("cupy"), "ndarray", None)
     on_device = cupy is not None and isinstance(value, cupy)
     if not on_device and (not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray)):
-        raise TypeError(f"{argument} must be a NumPy or CuPy array, got {_given(argument, value)}")
+        raise TypeError(f"{argument} must be a NumPy or CuPy array, got {describe_argument(argument, value)}")
     return on_device
 
 
@@ -893,7 +894,8 @@ class UnitMonitor:
         Returns
         -------
         matplotlib.figure.Figure
-            With four axes: never positive, dead, saturated, and the distribution of the share of positive samples.
+            With four axes: never positive, dead, saturated, and the distribution of the share of positive samples.  A
+            notebook displays it, ``savefig`` writes it, and ``show`` opens a window.
 
         Raises
         ------
@@ -966,7 +968,7 @@ def _by_name(argument: str, arrays: Any) -> dict[str, Any]:
         return dict(arrays)
     if isinstance(arrays, (list, tuple)):
         return {str(place): value for place, value in enumerate(arrays)}
-    raise TypeError(f"{argument} must be a dict or a list of arrays, got {_given(argument, arrays)}")
+    raise TypeError(f"{argument} must be a dict or a list of arrays, got {describe_argument(argument, arrays)}")
 
 
 def _norm(values: Any) -> Any:
@@ -1252,7 +1254,7 @@ class GradientMonitor:
         Returns
         -------
         matplotlib.figure.Figure
-            With two axes.
+            With two axes.  A notebook displays it, ``savefig`` writes it, and ``show`` opens a window.
 
         Raises
         ------

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 
 from . import _core
-from ._functions import _refuse_tensor, celu, elu
+from ._arguments import refuse_tensor
+from ._functions import celu, elu
 
 __all__ = ["gain", "he_normal", "he_uniform", "lecun_normal", "xavier_normal", "xavier_uniform"]
 
@@ -43,7 +44,7 @@ def _mean_square(function: Callable[[Any], Any], scale: float = 1.0) -> float:
 
 
 def _number(label: str, value: Any) -> float:
-    _refuse_tensor(label.partition(",")[0], value, "a number")
+    refuse_tensor(label.partition(",")[0], value, "a number")
     if isinstance(value, (str, bytes, complex)) or not hasattr(value, "__float__") or np.ndim(value) != 0:
         raise TypeError(f"{label} must be a number, got {type(value).__name__}")
     number = float(value)
@@ -69,7 +70,7 @@ def _of_weights(weights: Any) -> float:
     if weights is None:
         raise TypeError("prelu needs its weights: a number or an array as param")
     host = weights.get() if hasattr(weights, "get") and hasattr(weights, "__cuda_array_interface__") else weights
-    _refuse_tensor("param", host, "a number or an array")
+    refuse_tensor("param", host, "a number or an array")
     slopes = np.asarray(host)
     if slopes.dtype.kind not in "biufV" or slopes.size == 0:
         raise TypeError(f"param, prelu's weights, must be numbers, got {slopes.size} of {slopes.dtype}")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from . import _core
-from ._functions import _framework, _given, _refuse_tensor
+from ._arguments import describe_argument, framework_of, refuse_tensor
 
 __all__ = ["add_l2_grad", "clip_grad_norm", "clip_grad_value", "decoupled_weight_decay", "l2_penalty"]
 
@@ -34,7 +34,7 @@ class _Given(NamedTuple):
 
 
 def _number(argument: str, value: Any, least: float = 0.0) -> float:
-    _refuse_tensor(argument, value, "a number")
+    refuse_tensor(argument, value, "a number")
     if isinstance(value, (str, bytes, complex)) or not hasattr(value, "__float__") or np.ndim(value) != 0:
         raise TypeError(f"{argument} must be a number, got {type(value).__name__}")
     number = float(value)
@@ -60,8 +60,10 @@ def _named(argument: str, given: Arrays) -> tuple[list[str], list[Any]]:
         return [f"{argument}[{key!r}]" for key in given], list(given.values())
     if isinstance(given, np.ndarray) or _is_on_gpu(given):
         return [argument], [given]
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable) or _framework(given) is not None:
-        raise TypeError(f"{argument} must be a list or dict of arrays, or an array, got {_given(argument, given)}")
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable) or framework_of(given) is not None:
+        raise TypeError(
+            f"{argument} must be a list or dict of arrays, or an array, got {describe_argument(argument, given)}"
+        )
     arrays = list(given)
     return [f"{argument}[{place}]" for place in range(len(arrays))], arrays
 
@@ -72,7 +74,7 @@ def _check(argument: str, given: Arrays, writable: bool) -> _Given:
     on_gpu = bool(arrays) and _is_on_gpu(arrays[0])
     for name, array in zip(names, arrays, strict=True):
         if type(array) not in (np.ndarray, np.memmap) and not _is_on_gpu(array):
-            raise TypeError(f"{name} must be a NumPy or CuPy array, got {_given(name, array)}")
+            raise TypeError(f"{name} must be a NumPy or CuPy array, got {describe_argument(name, array)}")
         if _is_on_gpu(array) != on_gpu:
             kinds = [f"{type(one).__module__.split('.')[0]}.{type(one).__name__}" for one in (arrays[0], array)]
             raise TypeError(f"{names[0]} is a {kinds[0]}, but {name} is a {kinds[1]}; all must be of one kind")

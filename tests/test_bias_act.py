@@ -556,7 +556,7 @@ BAD = [
     ({"bias": 1.0}, ValueError, r"bias has shape \(\), but x has 3 elements along axis 1"),
     ({"bias": np.zeros(3, complex)}, TypeError, "bias has dtype complex128, expected"),
     ({"bias": ["a"]}, TypeError, "bias has dtype <U1, expected"),
-    ({"axis": 2}, ValueError, "axis: axis 2 is out of bounds for array of dimension 2"),
+    ({"axis": 2}, ValueError, "^axis 2 is out of bounds for array of dimension 2: expected -2 to 1$"),
     ({"axis": 1.0}, TypeError, "axis must be an integer, got float"),
     ({"activation": "swish"}, ValueError, KNOWN + "'swish'"),
     ({"activation": None}, TypeError, KNOWN + "NoneType"),

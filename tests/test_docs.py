@@ -5,6 +5,9 @@ cannot run is marked as pycon, sh or text.
 """
 
 import ast
+import contextlib
+import inspect
+import io
 import re
 from pathlib import Path
 
@@ -49,6 +52,77 @@ def test_examples_of_the_readme():
         exec(code, namespace)
         assert np.isfinite(namespace["x"]).all()
         assert namespace["dx"].shape == namespace["x"].shape
+
+
+FIRST_PAGES = ("README.md", "docs/index.md", "docs/quickstart.md")
+
+
+@pytest.mark.parametrize("page", FIRST_PAGES)
+def test_printed_results_are_those_of_the_comments(page):
+    namespace, count = {}, 0
+    for code in blocks_of(page)[: 1 if page == "README.md" else None]:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code, namespace)
+        expected = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+        assert printed.getvalue().splitlines() == expected
+        count += len(expected)
+    assert count >= 2
+
+
+# A call's arrays, what it returns, and the seed, of which the forward call may take a generator.
+NO_PARAMETERS = {"x", "grad", "gg", "output", "mask", "out", "where", "dtype", "return_mask", "return_seed", "seed"}
+
+
+def wrong_uses(code):
+    """Arrays that are used after they were overwritten, and backward calls without a forward call like them."""
+    overwritten, forward = set(), {}
+    for statement in ast.parse(code).body:
+        nodes = list(ast.walk(statement))
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        for name in overwritten & {name.id for name in names if isinstance(name.ctx, ast.Load)}:
+            yield f"{name} was overwritten before {ast.unparse(statement)}"
+        for call in (node for node in nodes if isinstance(node, ast.Call)):
+            name = ast.unparse(call.func).removeprefix("pyleaky.")
+            if name not in pyleaky.__all__:
+                continue
+            given = dict(zip(inspect.signature(getattr(pyleaky, name)).parameters, call.args, strict=False))
+            given |= {keyword.arg: keyword.value for keyword in call.keywords}
+            if "out" in given:
+                overwritten.add(ast.unparse(given["out"]))
+            parameters = {key: ast.unparse(value) for key, value in given.items() if key not in NO_PARAMETERS}
+            function = re.sub("(_double)?_backward$", "", name)
+            if function == name:
+                forward[name] = parameters
+            elif forward.get(function) != parameters:
+                yield f"{ast.unparse(call)} comes after a forward call with {forward.get(function)}"
+        overwritten -= {name.id for name in names if isinstance(name.ctx, ast.Store)}
+
+
+@pytest.mark.parametrize("page", FIRST_PAGES)
+def test_backward_calls_follow_their_forward_call_and_repeat_its_parameters(page):
+    code = "\n".join(blocks_of(page))
+    assert list(wrong_uses(code)) == []
+    assert "_backward(" in code
+    for call in re.findall(r"\bbias_act(?:_backward)?\((.*)\)", code):
+        assert all(f'"{name}"' in code or f"{name}=" in call for name in ("activation", "negative_slope", "gain"))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("dx = pyleaky.elu_backward(grad, x)", "a forward call with None"),
+        ("y = pyleaky.elu(x, 2.0)\ndx = pyleaky.elu_backward(grad, x)", "a forward call with {'alpha': '2.0'}"),
+        ("y = pyleaky.elu(x)\nfor _ in steps:\n    pyleaky.elu_backward(grad, x, alpha=2)", "a forward call with {}"),
+        ("y = pyleaky.relu(x, out=x)\nz = pyleaky.relu(x)", "x was overwritten before"),
+        ("pyleaky.relu(x, out=x)\nx = x + 1", "x was overwritten before"),
+        ("y = pyleaky.relu(x, out=x)\nx = other\nz = pyleaky.relu(x)", None),
+        ("y = pyleaky.elu(x, 2.0)\ndx = pyleaky.elu_backward(grad, x, alpha=2.0)", None),
+    ],
+)
+def test_wrong_uses_are_found(code, message):
+    found = list(wrong_uses(code))
+    assert len(found) == (message is not None)
+    assert not found or message in found[0]
 
 
 def test_examples_of_the_page_on_arrays(tmp_path, monkeypatch):
@@ -112,7 +186,7 @@ OPTIONAL = {
     "xarray": "xarray is not installed",
 }
 # Their results are compared above.
-COMPARED = ("README.md", "docs/arrays.md", "docs/jax.md")
+COMPARED = (*FIRST_PAGES, "docs/arrays.md", "docs/jax.md")
 
 
 @pytest.mark.parametrize("page", [page for page in map(name_of, MARKDOWN) if page not in COMPARED])

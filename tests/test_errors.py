@@ -57,7 +57,7 @@ def test_unsupported_dtypes(name, bad):
     np.testing.assert_array_equal(bad, before)
 
 
-@pytest.mark.parametrize("bad", [["a"], [1j], [None], "a", b"a", None, 1j, object(), {}], ids=repr)
+@pytest.mark.parametrize("bad", [["a"], [1j], [None], "a", b"a", 1j], ids=repr)
 def test_lists_and_objects_that_are_no_numbers(bad):
     with pytest.raises(
         TypeError, match=r"x has dtype .*, expected float16, bfloat16, float32, float64, an integer dtype or bool"

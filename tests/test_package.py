@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,55 @@ def test_examples_in_docstrings(name):
     assert sum(len(test.examples) for test in tests) > 0
     for test in tests:
         assert runner.run(test).failed == 0
+
+
+def test_the_overview():
+    runner = doctest.DocTestRunner()
+    (test,) = doctest.DocTestFinder(recurse=False).find(pyleaky, "pyleaky")
+    assert runner.run(test) == (0, 5)
+    groups = re.findall(r"^(\w.*)\n    \S", pyleaky.__doc__, re.MULTILINE)
+    assert len(groups) == 5
+    named = set(re.findall(r"`(?:pyleaky\.)?(\w+)`", pyleaky.__doc__))
+    derived = {name for name in pyleaky.__all__ if name.endswith("_backward")}
+    assert set(pyleaky.__all__) - derived <= named
+    assert public_modules() <= named | set(re.findall(r"import pyleaky\.(\w+)", pyleaky.__doc__))
+    assert "docs/quickstart.md" in pyleaky.__doc__
+
+
+def public_modules():
+    names = [path.name for path in PACKAGE.iterdir()]
+    return {name.partition(".")[0] for name in names if re.fullmatch(r"[a-z]\w*\.(py|pyx|.*so)", name)}
+
+
+LOOK = """
+import sys
+import pyleaky, rlcompleter
+names = dir(pyleaky)
+completer = rlcompleter.Completer({"pyleaky": pyleaky})
+completer.complete("pyleaky.", 0)
+print(*names)
+print(*(match.removeprefix("pyleaky.").strip("()") for match in completer.matches))
+assert not {"torch", "tensorflow"} & sys.modules.keys()
+for name in names:
+    getattr(pyleaky, name)
+for name in "torch", "tensorflow":
+    try:
+        getattr(pyleaky, name)
+    except AttributeError as error:
+        assert f"import pyleaky.{name}" in str(error)
+assert not {"torch", "tensorflow"} & sys.modules.keys()
+pyleaky.torch = sys  # as importing it does
+assert set(dir(pyleaky)) == {*names, "torch"}
+"""
+
+
+def test_public_names_are_listed_and_completed():
+    lines = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True).stdout.splitlines()
+    names, completed = (set(line.split()) for line in lines)
+    # The adapters need a framework, and are imported by name.
+    expected = {*pyleaky.__all__, *public_modules() - {"torch", "tensorflow"}}
+    assert names == expected | {"__version__"}
+    assert completed == expected
 
 
 def test_installed_files():
@@ -49,6 +99,14 @@ def test_memoryview_functions_match_their_stub():
 
 
 # ---------------------------------------------------------------------------------------------- the build
+
+
+def test_the_environment_of_the_makefile_is_installed_by_a_path():
+    if not (SOURCE / "Makefile").exists():
+        pytest.skip("not in the source tree")
+    for path in (SOURCE / "Makefile", SOURCE / ".ci/run", *SOURCE.glob("*.md"), *SOURCE.glob("docs/*.md")):
+        for line in re.findall(r".*\binstall\b.* (?:-e|--editable)\b.*", path.read_text()):
+            assert "--config-settings editable_mode=compat" in line, path
 
 
 @pytest.fixture
@@ -78,6 +136,27 @@ def build(tree, *command, **environment):
         env={**os.environ, **environment},
         check=False,
     )
+
+
+def test_an_editable_install_is_found_beside_a_folder_of_its_name(tree, tmp_path_factory):
+    # The extensions are compiled by a program that writes empty files.
+    compiler = tree / "compiler"
+    writes = 'while [ $# -gt 0 ]; do [ "$1" != -o ] || : > "$2"; shift; done'
+    compiler.write_text(f"#!/bin/sh\necho '#define __GNUC__ 12'\n{writes}\n")
+    compiler.chmod(0o755)
+    (tree / "pyleaky/__init__.py").write_text('__version__ = "0.1.0"\n')
+    site, above = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("above")
+    code = f"from setuptools import build_meta; build_meta.build_editable({str(site)!r})"
+    result = build(tree, "-c", code, CC=str(compiler))
+    assert result.returncode == 0, result.stderr
+    (wheel,) = site.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    (above / "pyleaky").symlink_to(tree)
+    # As in an environment, whose .pth files are read behind the current folder's place in sys.path.
+    code = f"import site; site.addsitedir({str(site)!r}); import pyleaky; print(pyleaky.__file__)"
+    result = build(above, "-S", "-P", "-c", f"import sys; sys.path.insert(0, ''); {code}")
+    assert result.stdout.strip() == str(tree / "pyleaky/__init__.py"), result.stderr
 
 
 def test_no_compiler_at_build(tree):

@@ -1,11 +1,19 @@
-"""pyleaky.plot_activations: the curves against the formulas, gaps, the band of rrelu, and every error."""
+"""pyleaky.plot_activations: the curves against the formulas, gaps, the band of rrelu, every error; what shows it."""
 
 import doctest
+import gc
+import importlib.util
+import pickle
 import subprocess
 import sys
+import types
+import weakref
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
+from matplotlib.backend_bases import FigureManagerBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import pyleaky
@@ -118,14 +126,28 @@ def test_bad_input(arguments, options, error, message):
         pyleaky.plot_activations(*arguments, **options)
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        pyleaky.plot_activations,
-        lambda: diagnostics.UnitMonitor().plot(),
-        lambda: diagnostics.GradientMonitor().plot(),
-    ],
-)
+def unit_monitor():
+    monitor = diagnostics.UnitMonitor()
+    monitor.update("hidden", np.ones((4, 3)))
+    return monitor
+
+
+def gradient_monitor():
+    monitor = diagnostics.GradientMonitor()
+    monitor.update({"bias": np.ones(4)})
+    return monitor
+
+
+# Every public function that gives a figure.
+DRAW = {
+    "plot_activations": pyleaky.plot_activations,
+    "UnitMonitor": lambda: unit_monitor().plot(),
+    "GradientMonitor": lambda: gradient_monitor().plot(),
+}
+every_figure = pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
+
+
+@every_figure
 def test_without_matplotlib(draw, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"plots need Matplotlib: pip install pyleaky\[examples\]"):
@@ -141,6 +163,112 @@ print("matplotlib.pyplot" in sys.modules)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "False"]
+
+
+# ---------------------------------------------------------------------------------------------- notebooks and windows
+
+
+def size_of(png):
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    assert png.endswith(b"IEND\xaeB`\x82")
+    return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+
+
+@every_figure
+def test_a_notebook_displays_the_figure(draw):
+    figure = draw()
+    picture = figure._repr_png_()
+    assert size_of(picture) == pytest.approx(figure.get_size_inches() * figure.dpi, abs=1)
+    if importlib.util.find_spec("IPython"):
+        from IPython.core.formatters import DisplayFormatter
+
+        assert DisplayFormatter().format(figure)[0]["image/png"] == picture
+    assert type(pickle.loads(pickle.dumps(figure))) is type(figure)
+    assert pyplot.get_fignums() == []
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    """A backend whose windows are closed at once where Matplotlib waits for that: the list of what they show."""
+    shown = []
+
+    class Manager(FigureManagerBase):
+        def show(self):
+            shown.append(self.canvas.figure)
+
+        @classmethod
+        def start_main_loop(cls):
+            pyplot.close("all")
+
+    class FigureCanvas(FigureCanvasAgg):
+        manager_class = Manager
+
+    backend = types.ModuleType("backend_of_the_test")
+    backend.FigureCanvas = FigureCanvas
+    monkeypatch.setitem(sys.modules, backend.__name__, backend)
+    before = pyplot.get_backend()
+    pyplot.switch_backend(f"module://{backend.__name__}")
+    yield shown
+    pyplot.close("all")
+    pyplot.switch_backend(before)
+
+
+@every_figure
+def test_a_script_shows_the_figure_in_a_window(draw, windows):
+    figure, other = draw(), draw()
+    figure.show()
+    assert windows == [figure]
+    assert pyplot.get_fignums() == []  # its window was closed
+    figure.show()
+    other.show()
+    assert windows == [figure, figure, other]
+
+
+def test_a_prompt_shows_the_figure_once(windows):
+    figure = pyleaky.plot_activations()
+    with pyplot.ion():  # nothing waits
+        figure.show()
+        figure.show()
+    assert len(pyplot.get_fignums()) == 1
+    assert set(windows) == {figure}
+
+
+@every_figure
+def test_without_a_display_the_message_names_savefig(draw):
+    before = pyplot.get_backend()
+    pyplot.switch_backend("agg")
+    try:
+        with pytest.warns(UserWarning, match=r"cannot be shown \(.*'agg' opens no windows\); .*figure\.savefig"):
+            draw().show()
+        draw().show(warn=False)
+    finally:
+        pyplot.switch_backend(before)
+    assert pyplot.get_fignums() == []
+
+
+def test_a_backend_that_cannot_be_loaded_is_named(monkeypatch):
+    def refuse(**_):
+        raise ImportError("Cannot load backend 'TkAgg'")
+
+    monkeypatch.setattr(pyplot, "figure", refuse)
+    monkeypatch.setattr("matplotlib.get_backend", lambda: "TkAgg")
+    with pytest.warns(UserWarning, match=r"cannot be shown \(Cannot load backend 'TkAgg'\); .*savefig"):
+        pyleaky.plot_activations().show()
+
+
+@every_figure
+def test_a_loop_that_plots_leaks_no_figure(draw):
+    alive = []
+    for _ in range(2):
+        figure = draw()
+        figure.set(layout_engine="none", dpi=20)  # quicker
+        figure._repr_png_()
+        figure.show(warn=False)
+        alive.append(weakref.ref(figure))
+    del figure
+    gc.collect()
+    assert [reference() for reference in alive] == [None] * 2
+    assert pyplot.get_fignums() == []
 
 
 def test_examples_in_docstrings():

@@ -318,6 +318,119 @@ def test_a_client_that_stops_in_the_middle_is_left(port, monkeypatch):
         assert client.recv(100) == b""
 
 
+HIDDEN = b"GET /hidden HTTP/1.1\r\n\r\n"  # as a body, or as the rest of one
+LONG = HIDDEN + b" " * 100_000
+# The framing of a body, the body, and the status that refuses it before the path is looked at (None: the body is read).
+FRAMINGS = {
+    "Content-Length": (b"Content-Length: %d" % len(HIDDEN), HIDDEN, None),
+    "100 KB": (b"Content-Length: %d" % len(LONG), LONG, None),
+    "spaces": (b"Content-Length: \t %d \t" % len(HIDDEN), HIDDEN, None),
+    "empty": (b"Content-Length: 0", b"", None),
+    "100-continue": (b"Expect: 100-continue\r\nContent-Length: %d" % len(HIDDEN), HIDDEN, None),
+    "chunked": (b"Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN), 411),
+    "Chunked": (b"transfer-encoding: Chunked", b"0\r\n\r\n" + HIDDEN, 411),
+    "chunked and Content-Length": (b"Transfer-Encoding: chunked\r\nContent-Length: 5", b"0\r\n\r\n" + HIDDEN, 411),
+    "identity": (b"Transfer-Encoding: identity\r\nContent-Length: 0", HIDDEN, 411),
+    "no coding": (b"Transfer-Encoding:", HIDDEN, 411),
+    "chunked and 100-continue": (b"Expect: 100-continue\r\nTransfer-Encoding: chunked", b"0\r\n\r\n" + HIDDEN, 411),
+    "two lengths": (b"Content-Length: 0\r\nContent-Length: %d" % len(HIDDEN), HIDDEN, 400),
+    "twice the same": (b"Content-Length: 0\r\ncontent-length: 0", HIDDEN, 400),
+    "a list": (b"Content-Length: 0, 0", HIDDEN, 411),
+    "a plus": (b"Content-Length: +0", HIDDEN, 411),
+    "an underscore": (b"Content-Length: 0_0", HIDDEN, 411),
+    "hexadecimal": (b"Content-Length: 0x1b", HIDDEN, 411),
+    "a fraction": (b"Content-Length: 0.0", HIDDEN, 411),
+    "another script": ("Content-Length: \N{SUPERSCRIPT TWO}".encode("latin-1"), HIDDEN, 411),
+    "no digits": (b"Content-Length:", HIDDEN, 411),
+    "5000 digits": (b"Content-Length: " + b"0" * 5000, HIDDEN, 411),
+    "negative": (b"Content-Length: -1", HIDDEN, 413),
+    "huge": (b"Content-Length: " + b"9" * 30, HIDDEN, 413),
+    "huge and 100-continue": (b"Expect: 100-continue\r\nContent-Length: " + b"9" * 30, HIDDEN, 413),
+    "a space before the colon": (b"Content-Length : %d" % len(HIDDEN), HIDDEN, 400),
+    "after no header": (b"no header\r\nContent-Length: %d" % len(HIDDEN), HIDDEN, 400),
+    "after two carriage returns": (b"X: 1\r\r\nContent-Length: %d" % len(HIDDEN), HIDDEN, 400),
+    "after one carriage return": (b"X: 1\rContent-Length: %d" % len(HIDDEN), HIDDEN, 400),
+    "folded": (b"X: 1\r\n Content-Length: %d" % len(HIDDEN), HIDDEN, 400),
+}
+
+
+def exchange(port, data):
+    """Each reply to these bytes: its status, its headers and its JSON; the connection must end after them."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        with client.makefile("rb") as stream:
+            received = stream.read()
+    replies = []
+    while received:
+        head, _, received = received.partition(b"\r\n\r\n")
+        status = int(re.match(rb"HTTP/1\.1 (\d+) ", head)[1])
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+        size = int(headers.get("Content-Length", 0))
+        # A HEAD's reply has the length of a body and no body.
+        body, received = (b"", received) if received.startswith(b"HTTP/") else (received[:size], received[size:])
+        replies.append((status, headers, json.loads(body or "null")))
+    return replies
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0\r\nConnection: keep-alive"])
+def test_a_body_is_never_the_next_request(framing, version, port):
+    header, body, refused = FRAMINGS[framing]
+    for method in (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS"):
+        for path in (b"/health", b"/predict", b"/unknown"):
+            sent = method + b" %s %s\r\nHost: here\r\n%s\r\n\r\n" % (path, version, header)
+            replies = exchange(port, sent + body + b"GET /health HTTP/1.1\r\n\r\n")
+            if "100-continue" in framing and version == b"HTTP/1.1" and not refused:
+                assert replies.pop(0)[0] == 100
+            statuses = [status for status, *_ in replies]
+            right = path == b"/health" and method in (b"GET", b"HEAD")
+            expected = refused or (200 if right else 400 if (method, path) == (b"POST", b"/predict") else None)
+            expected = expected or (404 if method in (b"GET", b"HEAD", b"POST") else 501)
+            # Refused, the connection ends; else the next request is what comes behind the body.
+            assert statuses == [expected, 200][: 1 + (expected == 200)], (method, path)
+            for _, headers, content in replies:
+                assert "/hidden" not in str(content)
+                assert (headers.get("Connection") == "close") == (expected != 200)
+
+
+def test_a_head_has_the_headers_of_a_get_and_no_body(port):
+    for path, status in (("/health", 200), ("/", 404)):
+        (head,), (get,) = (exchange(port, f"{method} {path} HTTP/1.1\r\n\r\n".encode()) for method in ("HEAD", "GET"))
+        assert head[0] == get[0] == status
+        assert head[2] is None
+        assert get[2] is not None
+        sizes = [int(reply[1]["Content-Length"]) for reply in (head, get)]
+        assert sizes[0] == sizes[1] + (path == "/")  # the message names the method
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "message"),
+    [
+        (b"POST /predict HTTP/1.1\r\nContent-Length: 9\r\n\r\n[]", 400, "ended after 2 bytes, expected 9"),
+        (b"GET /health HTTP/1.1\r\nContent-Length: 9\r\n\r\n", 400, "ended after 0 bytes, expected 9"),
+        (b"GET /health HTTP/1.1\r\nContent-Le", 400, "the headers are malformed"),
+        (b"GET /health HTTP/1.1\r\nContent-Length: 0\r\n", 400, "the headers are malformed"),
+        (b"GET /health HTTP/1.1\r\n" + b"X: 1\r\n" * 200 + b"\r\n", 431, "Too many headers"),
+    ],
+)
+def test_half_a_request_is_refused(sent, status, message, port):
+    ((found, headers, content),) = exchange(port, sent)
+    assert (found, headers["Connection"]) == (status, "close")
+    assert message in content["error"]
+
+
+def test_a_body_is_asked_for_only_when_its_length_is_right(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client, client.makefile("rb") as stream:
+        body = json.dumps([ZERO.tolist()]).encode()
+        head = b"POST /predict HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+        client.sendall(head % len(body))
+        assert stream.readline() + stream.readline() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        assert stream.readline() == b"HTTP/1.1 200 OK\r\n"
+    assert exchange(port, head % 10**9)[0][0] == 413
+
+
 @pytest.mark.parametrize("port", ["taken", "99999", "-1"])
 def test_a_port_that_cannot_be_had_is_named(port):
     with socket.create_server(("127.0.0.1", 0)) as other:
