@@ -1070,9 +1070,10 @@ def show_config(mode="stdout"):
         "cache limit": cache_info().limit,
         "Python": sys.version.split()[0],
         "NumPy": np.__version__,
-        "ml_dtypes": _version("ml_dtypes"),
-        "CuPy": _version("cupy-cuda13x", "cupy-cuda12x", "cupy"),
     }
+    with default_environment():  # in which files' times become floats
+        config["ml_dtypes"] = _version("ml_dtypes")
+        config["CuPy"] = _version("cupy-cuda13x", "cupy-cuda12x", "cupy")
     if mode == "dicts":
         return config
     for key, value in config.items():

@@ -4,6 +4,7 @@ A small C library, compiled here, makes each call in an environment: rounding mo
 The results are those of the default environment to the bit, and the registers are the same afterwards, flags included.
 """
 
+import collections
 import ctypes
 import itertools
 import shlex
@@ -27,7 +28,7 @@ HELPER = r"""
 #include <stdint.h>
 
 #if defined(__x86_64__)
-/* All but the flag for a subnormal operand, which is none of C's: comparing a Python float with a number raises it. */
+/* But for the flag of a subnormal operand, which C does not have and every comparison of such a Python float raises. */
 static uint64_t registers(void)
 {
     uint32_t vectors;
@@ -53,6 +54,12 @@ static void flush(void)
     __asm__ volatile("mrs %0, fpcr" : "=r"(control));
     __asm__ volatile("msr fpcr, %0" : : "r"(control | 1 << 24));
 }
+#else
+static uint64_t registers(void)
+{
+    return (uint64_t)fegetround() << 32 | (uint64_t)fetestexcept(FE_ALL_EXCEPT);
+}
+static void flush(void) {}
 #endif
 
 void *PyObject_CallNoArgs(void *callable);
@@ -275,12 +282,14 @@ def test_results_and_flags(call_in, group, dtype):
 
     expected = [(name, result, arrays) for name, result, arrays, _ in seen("default")]
     assert len(expected) > 10
-    wrong = []
+    wrong = collections.defaultdict(set)
     for environment in ENVIRONMENTS:
         for (name, *found, same), (_, *right) in zip(seen(environment), expected, strict=True):
-            what = ["result"] * (found != right) + ["flags"] * (not same)
-            wrong += [f"{name}: {', '.join(what)} ({environment})"] if what else []
-    assert not wrong
+            if found != right:
+                wrong[name].add(f"result ({environment})")
+            if not same and not name.startswith("ufunc "):  # around which NumPy clears the flags
+                wrong[name].add(f"flags ({environment})")
+    assert not wrong, "".join(f"\n{name}: {', '.join(sorted(what))}" for name, what in wrong.items())
 
 
 def test_large_calls(call_in):

@@ -5,6 +5,7 @@
 #include "../../src/leaky.h"
 
 #include <errno.h>
+#include <fenv.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -507,6 +508,35 @@ static void threads(void)
     leaky_limit_threads(0);
 }
 
+/* ---- the floating-point environment of a caller, vectors' and x87's */
+
+static void environments(void)
+{
+    struct leaky_environment caller, inner;
+    volatile double zero = 0, result = 1;
+    volatile long double wide = 1;
+
+    fesetround(FE_UPWARD);
+    feclearexcept(FE_ALL_EXCEPT);
+    feraiseexcept(FE_INVALID);
+    leaky_enter(&caller);
+    expect(fegetround() == FE_TONEAREST, "not the default rounding mode");
+    result = result / 3;
+    wide = wide / 3;
+    expect(result == 0x1.5555555555555p-2 && (double)wide == 0x1.5555555555555p-2, "not rounded to nearest");
+    leaky_enter(&inner);
+    leaky_leave(&inner);
+    leaky_enter(&inner);
+    result = result / zero;
+    wide = wide / zero;
+    leaky_leave(&inner);
+    expect(fegetround() == FE_TONEAREST && !fetestexcept(FE_DIVBYZERO), "what the inner pair leaves behind");
+    leaky_leave(&caller);
+    expect(fegetround() == FE_UPWARD && fetestexcept(FE_ALL_EXCEPT) == FE_INVALID, "the caller's environment is another");
+    fesetenv(FE_DFL_ENV);
+    expect(leaky_scale(3, -1) == 1.5 && leaky_scale(1, 5000) > 0x1p1023, "scaling");
+}
+
 /* ---- no memory in the driver: a call says so, or does without */
 
 static void without_memory(void)
@@ -644,6 +674,7 @@ int main(void)
     memory();
     instruction_sets();
     threads();
+    environments();
     without_memory();
     nothing_to_do();
     large_results();
