@@ -21,8 +21,8 @@ import pyleaky
 
 TORCH_PRELU = "(both := aten._prelu_kernel_backward(t_grad{0}, t_x{0}, t_weight{0}))[0], both[1].sum(0)"
 OUR_BIAS_ACT = (
-    "(y := pyleaky.bias_act({0}, bias, activation='{1}')), "
-    "pyleaky.bias_act_backward({2}, output=y, bias=bias, activation='{1}')"
+    "(y := pyleaky.bias_act({0}, bias, activation='{1}', negative_slope=0.2, gain=None)), "
+    "pyleaky.bias_act_backward({2}, output=y, bias=bias, activation='{1}', negative_slope=0.2, gain=None)"
 )
 TORCH_LEAKY = (
     "(u := t_{0} + {1}), aten.leaky_relu(u, 0.2) * gain, "

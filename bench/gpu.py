@@ -52,6 +52,7 @@ CHANNELS = 64
 K, M = 1024, 1024**2
 DIRECTIONS = ("forward", "backward", "double backward")
 GAIN = 2**0.5
+STYLEGAN = {"activation": "leaky_relu", "negative_slope": 0.2, "gain": GAIN}
 
 
 @dataclass(frozen=True)
@@ -185,13 +186,13 @@ JOBS = {
         2,
     ),
     ("bias_act", "forward"): Job(
-        "bias_act(x, bias)",
+        "bias_act(x, bias, **STYLEGAN)",
         "where(x + bias > 0, x + bias, 0.2 * (x + bias)) * GAIN",
         "torch_leaky_relu(tensor_x + tensor_bias, 0.2) * GAIN",
         2,
     ),
     ("bias_act", "backward"): Job(
-        "bias_act_backward(grad, x, bias)",
+        "bias_act_backward(grad, x, bias, **STYLEGAN)",
         "(dx := where(x + bias > 0, grad, 0.2 * grad) * GAIN), dx.sum(axis=0)",
         "torch_bias_act_backward(tensor_grad, tensor_x, tensor_bias)",
         3,
@@ -257,6 +258,7 @@ def namespace(function, x, grad, gg, weight):
     if function == "dropout":
         arrays["kept"] = pyleaky.dropout(cupy.ones_like(arrays["x"]), 0.5, seed=1) > 0
     names = arrays | {"start": np.nan, "out": cupy.empty_like(arrays["x"]), "float32": np.float32, "GAIN": GAIN}
+    names["STYLEGAN"] = STYLEGAN
     names["mask"] = pyleaky.leaky_relu(arrays["x"], return_mask=True)[1]
     for name in ("where", "maximum", "minimum", "copyto", "exp", "expm1", "packbits"):
         names[name] = getattr(cupy, name)

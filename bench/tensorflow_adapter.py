@@ -38,7 +38,7 @@ FUNCTIONS = {
     "selu": (adapter.selu, tf.nn.selu),
     "dropout": (lambda x: adapter.dropout(x, 0.5), lambda x: tf.nn.dropout(x, 0.5)),
     "bias_act": (
-        lambda x: adapter.bias_act(x, WEIGHT, clamp=9.0),
+        lambda x: adapter.bias_act(x, WEIGHT, activation="leaky_relu", negative_slope=0.2, gain=None, clamp=9.0),
         lambda x: tf.clip_by_value(tf.nn.leaky_relu(tf.nn.bias_add(x, WEIGHT), 0.2) * 2**0.5, -9.0, 9.0),
     ),
 }

@@ -52,7 +52,8 @@ PAIRS = {
     "dropout": (pyleaky.torch.dropout, F.dropout, False, 20),
     "rrelu": (functools.partial(pyleaky.torch.rrelu, training=True),
               functools.partial(F.rrelu, training=True), False, None),
-    "bias_act": (pyleaky.torch.bias_act, torch_bias_act, True, None),
+    "bias_act": (functools.partial(pyleaky.torch.bias_act, activation="leaky_relu", negative_slope=0.2, gain=None),
+                 torch_bias_act, True, None),
 }  # fmt: skip
 RANDOM = ("dropout", "rrelu")
 NO_CACHE = "pyleaky, set_cache_limit(0)"

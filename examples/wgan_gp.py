@@ -33,7 +33,7 @@ class Critic:
     """Two hidden layers of `bias_act`, and a weighted sum."""
 
     def __init__(self, activation, rng, dtype=np.float32):
-        self.options = {"axis": -1, "activation": activation}
+        self.options = {"axis": -1, "activation": activation, "negative_slope": 0.2, "gain": None}  # StyleGAN's
         # What keeps the variance of the signal: bias_act itself multiplies relu and leaky_relu by the root of 2.
         gain = 2**0.5 if activation == "elu" else 1.0
         self.weights = [

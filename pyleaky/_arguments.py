@@ -244,9 +244,16 @@ def number(
         raise ValueError(f"{argument} must be above {above:g}, got {found}")
     if least is not None and not found >= least:
         raise ValueError(f"{argument} must be at least {least:g}, got {found}")
-    if finite and not math.isfinite(found):
+    if finite and not -math.inf < found < math.inf:
         raise ValueError(f"{argument} must be finite, got {found}")
     return found
+
+
+def ordered(lower: float, upper: float) -> tuple[float, float]:
+    """The bounds of RReLU's slopes, two finite numbers."""
+    if lower > upper:
+        raise ValueError(f"lower must not be above upper, got lower={lower} and upper={upper}")
+    return lower, upper
 
 
 def is_number(value: Any) -> bool:
@@ -428,14 +435,14 @@ def similar(name: str, known: Collection[str]) -> str:
     return f"; did you mean {found!r}?" if found else ""
 
 
-def choice(argument: str, value: Any, known: Sequence[str]) -> str:
+def choice(argument: str, value: Any, known: Collection[str]) -> str:
     """One of the known names."""
+    if isinstance(value, str) and value in known:
+        return value
     listed = f"{argument} must be one of {', '.join(map(repr, known))}"
     if not isinstance(value, str):
         raise TypeError(f"{listed}, got {describe_argument(argument, value)}")
-    if value not in known:
-        raise ValueError(f"{listed}, got {value!r}{similar(value, known)}")
-    return value
+    raise ValueError(f"{listed}, got {value!r}{similar(value, known)}")
 
 
 def missing_attribute(module: str, name: str) -> AttributeError:

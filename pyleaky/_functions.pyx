@@ -844,6 +844,8 @@ def relu_backward(grad, x=None, *, output=None, mask=None, out=None):
     """
     Gradient of `relu` with respect to its input.
 
+    Repeat the parameters of the forward call; `relu` has none.
+
     .. math:: dx = grad \\text{ if } x > 0, \\text{ else } 0
 
     Parameters
@@ -978,6 +980,8 @@ def leaky_relu(x, negative_slope=0.01, *, out=None, where=True, dtype=None, retu
 def leaky_relu_backward(grad, x=None, negative_slope=0.01, *, output=None, mask=None, out=None):
     """
     Gradient of `leaky_relu` with respect to its input.
+
+    Repeat the parameters of the forward call: negative_slope.
 
     .. math:: dx = grad \\text{ if } x > 0, \\text{ else } negative\\_slope \\cdot grad
 
@@ -1164,6 +1168,8 @@ def elu_backward(grad, x=None, alpha=1.0, *, output=None, out=None):
     """
     Gradient of `elu` with respect to its input.
 
+    Repeat the parameters of the forward call: alpha.
+
     .. math:: dx = grad \\text{ if } x > 0, \\text{ else } alpha \\cdot e^x \\cdot grad
 
     Parameters
@@ -1228,6 +1234,8 @@ def elu_backward(grad, x=None, alpha=1.0, *, output=None, out=None):
 def elu_double_backward(gg, grad, x, alpha=1.0):
     """
     Gradients of `elu_backward` with respect to grad and to x, as a gradient penalty needs them.
+
+    Repeat the parameters of the forward call: alpha.
 
     .. math::
         (gg \\cdot f'(x), \\; gg \\cdot grad \\cdot f''(x)), \\qquad
@@ -1347,6 +1355,8 @@ def celu_backward(grad, x=None, alpha=1.0, *, output=None, out=None):
     """
     Gradient of `celu` with respect to its input.
 
+    Repeat the parameters of the forward call: alpha.
+
     .. math:: dx = grad \\text{ if } x > 0, \\text{ else } e^{x / alpha} \\cdot grad
 
     Parameters
@@ -1410,6 +1420,8 @@ def celu_backward(grad, x=None, alpha=1.0, *, output=None, out=None):
 def celu_double_backward(gg, grad, x, alpha=1.0):
     """
     Gradients of `celu_backward` with respect to grad and to x, as a gradient penalty needs them.
+
+    Repeat the parameters of the forward call: alpha.
 
     .. math::
         (gg \\cdot f'(x), \\; gg \\cdot grad \\cdot f''(x)), \\qquad
@@ -1526,6 +1538,8 @@ def selu_backward(grad, x=None, *, output=None, out=None):
     """
     Gradient of `selu` with respect to its input.
 
+    Repeat the parameters of the forward call; `selu` has none.
+
     .. math:: dx = scale \\cdot grad \\text{ if } x > 0, \\text{ else } scale \\cdot alpha \\cdot e^x \\cdot grad
 
     Parameters
@@ -1583,6 +1597,8 @@ def selu_backward(grad, x=None, *, output=None, out=None):
 def selu_double_backward(gg, grad, x):
     """
     Gradients of `selu_backward` with respect to grad and to x, as a gradient penalty needs them.
+
+    Repeat the parameters of the forward call; `selu` has none.
 
     .. math::
         (gg \\cdot f'(x), \\; gg \\cdot grad \\cdot f''(x)), \\qquad
@@ -1848,6 +1864,8 @@ def _checked_prelu_backward(grad, x, weight, axis, back_end):
 def prelu_backward(grad, x, weight, *, axis=None):
     """
     Gradients of `prelu` with respect to its input and its weight.
+
+    Repeat the parameters of the forward call: weight and axis.
 
     .. math::
         dx = grad \\text{ if } x > 0, \\text{ else } weight \\cdot grad, \\qquad

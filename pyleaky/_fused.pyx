@@ -4,6 +4,7 @@ They go through src/fused.inc and nowhere else; _functions has what they share w
 """
 cimport numpy as cnp
 from libc.stddef cimport ptrdiff_t
+from libc.math cimport signbit
 from libc.stdint cimport uint64_t
 
 from pyleaky._calls cimport wrap_all
@@ -36,9 +37,7 @@ from pyleaky._arguments import (
     flag,
     index,
     kind_of,
-    not_a_number,
     number,
-    number_or_array,
     operand,
 )
 from pyleaky._functions import (
@@ -279,6 +278,8 @@ def dropout_backward(grad, p=0.5, *, seed=None, start=0, training=True, out=None
     """
     Gradient of `dropout` with respect to its input: dropout of the gradient, with the same mask.
 
+    Repeat the parameters of the forward call: p, seed, start and training.
+
     .. math:: dx_i = 0 \\text{ if } w_i < \\lfloor 2^{32} p \\rfloor, \\text{ else } grad_i \\cdot \\frac{1}{1 - p}
 
     Parameters
@@ -422,6 +423,9 @@ def rrelu_backward(grad, x, lower=1 / 8, upper=1 / 3, *, seed=None, start=0, tra
     """
     Gradient of `rrelu` with respect to its input; the slopes are drawn again.
 
+    Repeat the parameters of the forward call: lower, upper, seed, start and
+    training.
+
     .. math:: dx_i = grad_i \\text{ if } x_i > 0, \\text{ else } (lower + (upper - lower) u_i) \\cdot grad_i
 
     Parameters
@@ -531,36 +535,28 @@ class Settings(NamedTuple):
         return self.is_piecewise_linear
 
 
-@functools.lru_cache(maxsize=64)
-def _hashable_settings(activation, negative_slope, gain, clamp):
-    return _settings(activation, negative_slope, gain, clamp)
-
-
-cdef inline bint _is_constant(value) noexcept:
-    return value is None or isinstance(value, (float, int))
+cdef inline object _as_float(argument, value):
+    return value if type(value) is float else number(argument, value)
 
 
 def checked_settings(activation, negative_slope, gain, clamp):
-    # A tensor of PyTorch is hashed by its identity, and its number may have changed.
-    if _is_constant(negative_slope) and _is_constant(gain) and _is_constant(clamp):
-        try:
-            return _hashable_settings(activation, negative_slope, gain, clamp)
-        except TypeError:  # an activation that is not hashable, or what the check itself says
-            pass
-    return _settings(activation, negative_slope, gain, clamp)
+    """The Settings for these keywords: the names and numbers as a caller gives them."""
+    activation = choice("activation", activation, ACTIVATIONS)
+    slope = _as_float("negative_slope", negative_slope)
+    gain = None if gain is None else _as_float("gain", gain)
+    clamp = math.inf if clamp is None else _as_float("clamp", clamp)
+    return _settings(activation, slope, gain, clamp, signbit(slope), signbit(clamp))
 
 
-def _settings(activation, negative_slope, gain, clamp):
-    choice("activation", activation, ACTIVATIONS)
-    slope = number_or_array("negative_slope", negative_slope)
-    if not isinstance(slope, float):
-        raise not_a_number("negative_slope must be a number", "negative_slope", slope)
+@functools.lru_cache(maxsize=64)
+def _settings(activation, slope, gain, clamp, slope_sign, clamp_sign):
+    # The arguments are the cache's key: the signs are among them because 0.0 == -0.0.
     if gain is None:
         gain = math.sqrt(2) if activation in ("relu", "leaky_relu") else 1.0
-    gain = number("gain", gain)
     if not 0 < gain < math.inf:
         raise ValueError(f"gain must be positive and finite, got {gain}")
-    clamp = math.inf if clamp is None else number("clamp", clamp, least=0)
+    if not clamp >= 0:
+        raise ValueError(f"clamp must be at least 0, got {clamp}")
     with np.errstate(all="ignore"):
         return Settings(activation, slope, gain, float(np.float32(gain)), clamp)
 
@@ -589,8 +585,8 @@ cdef char *_data(object array) noexcept:
     return NULL if array is None else <char *>cnp.PyArray_DATA(<cnp.ndarray>array)
 
 
-def bias_act(x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.2, gain=None, clamp=None,
-             return_mask=False, out=None):
+def bias_act(x, bias=None, *, axis=1, activation, negative_slope=0.01, gain=1.0, clamp=None, return_mask=False,
+             out=None):
     """
     Bias, activation, gain and clamp in one pass.
 
@@ -605,13 +601,13 @@ def bias_act(x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.
     axis : int or str, optional
         The axis of `x` that `bias` belongs to: 1 for channels first, -1 for channels last; for a DataArray of xarray
         also the name of a dimension.
-    activation : {"linear", "relu", "leaky_relu", "elu", "selu"}, optional
+    activation : {"linear", "relu", "leaky_relu", "elu", "selu"}
         The activation; elu has an alpha of 1.
     negative_slope : float, optional
         The slope of leaky_relu.
-    gain : float, optional
-        What the activation is multiplied by: positive and finite.  By default sqrt(2) for relu and leaky_relu, and
-        1 for the others, as in StyleGAN2 and 3.
+    gain : float or None, optional
+        The factor for the activation's result: positive and finite.  None is the gain of StyleGAN2 and 3: sqrt(2) for
+        relu and leaky_relu, and 1 for the others.
     clamp : float, optional
         The largest magnitude of a result, at least 0; by default there is none.
     return_mask : bool, optional
@@ -653,7 +649,7 @@ def bias_act(x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.
     --------
     >>> import numpy as np, pyleaky
     >>> x = np.array([[-1.0, 2.0], [-3.0, 4.0]])
-    >>> pyleaky.bias_act(x, np.array([0.5, -1.0]), gain=1.0, clamp=2.0)
+    >>> pyleaky.bias_act(x, np.array([0.5, -1.0]), activation="leaky_relu", negative_slope=0.2, clamp=2.0)
     array([[-0.1,  1. ],
            [-0.5,  2. ]])
     """
@@ -727,10 +723,13 @@ cdef object _bias_act(settings, x, bias, layout, dtype, bint return_mask, out):
     return (result, mask) if return_mask else result
 
 
-def bias_act_backward(grad, x=None, bias=None, *, output=None, mask=None, axis=1, activation="leaky_relu",
-                      negative_slope=0.2, gain=None, clamp=None, out=None):
+def bias_act_backward(grad, x=None, bias=None, *, output=None, mask=None, axis=1, activation, negative_slope=0.01,
+                      gain=1.0, clamp=None, out=None):
     """
     Gradients of `bias_act` with respect to its input and its bias, in one pass.
+
+    Repeat the parameters of the forward call: axis, activation,
+    negative_slope, gain and clamp.
 
     .. math::
         dx = grad \\cdot gain \\cdot activation'(x + bias) \\text{ if } |y| < clamp, \\text{ else } 0, \\qquad
@@ -753,7 +752,7 @@ def bias_act_backward(grad, x=None, bias=None, *, output=None, mask=None, axis=1
     mask : ndarray of uint8, optional
         What ``return_mask=True`` returned: decides the side, together with `output` or, for linear, relu and
         leaky_relu without `clamp`, alone.
-    axis, activation, negative_slope, gain, clamp : optional
+    axis, activation, negative_slope, gain, clamp
         What `bias_act` was given.
     out : ndarray, optional
         Where dx is stored; may be `grad`, `x` or `output`.
@@ -791,16 +790,15 @@ def bias_act_backward(grad, x=None, bias=None, *, output=None, mask=None, axis=1
     --------
     >>> import numpy as np, pyleaky
     >>> x, bias = np.array([[-1.0, 2.0], [-3.0, 400.0]]), np.array([0.5, -1.0])
-    >>> y, mask = pyleaky.bias_act(x, bias, gain=1.0, clamp=256.0, return_mask=True)
-    >>> dx, dbias = pyleaky.bias_act_backward(np.ones((2, 2)), x, bias, gain=1.0, clamp=256.0)
+    >>> options = {"activation": "leaky_relu", "negative_slope": 0.2, "clamp": 256.0}
+    >>> y, mask = pyleaky.bias_act(x, bias, return_mask=True, **options)
+    >>> dx, dbias = pyleaky.bias_act_backward(np.ones((2, 2)), x, bias, **options)
     >>> dx
     array([[0.2, 1. ],
            [0.2, 0. ]])
     >>> dbias
     array([0.4, 1. ])
-    >>> dx, dbias = pyleaky.bias_act_backward(
-    ...     np.ones((2, 2)), bias=bias, output=y, mask=mask, gain=1.0, clamp=256.0
-    ... )
+    >>> dx, dbias = pyleaky.bias_act_backward(np.ones((2, 2)), bias=bias, output=y, mask=mask, **options)
     >>> dbias
     array([0.4, 1. ])
     """
@@ -808,10 +806,12 @@ def bias_act_backward(grad, x=None, bias=None, *, output=None, mask=None, axis=1
     return _gradients("bias_act_backward", settings, axis, None, grad, x, bias, output, mask, out)
 
 
-def bias_act_double_backward(gg, grad, x, bias=None, *, axis=1, activation="leaky_relu", negative_slope=0.2, gain=None,
-                             clamp=None):
+def bias_act_double_backward(gg, grad, x, bias=None, *, axis=1, activation, negative_slope=0.01, gain=1.0, clamp=None):
     """
     Gradients of `bias_act_backward`: with respect to its `grad`, `x` and `bias`.
+
+    Repeat the parameters of the forward call: axis, activation,
+    negative_slope, gain and clamp.
 
     .. math::
         dgrad = gg \\cdot gain \\cdot activation'(x + bias), \\qquad
@@ -828,7 +828,7 @@ def bias_act_double_backward(gg, grad, x, bias=None, *, axis=1, activation="leak
         What `bias_act_backward` was given; same shape as `gg`.
     bias : array_like, optional
         What `bias_act_backward` was given.
-    axis, activation, negative_slope, gain, clamp : optional
+    axis, activation, negative_slope, gain, clamp
         What `bias_act_backward` was given.
 
     Returns

@@ -102,18 +102,18 @@ def _of_alpha(function: Callable[..., Any]) -> Callable[[Any], float]:
 
 
 def _of_bias_act(keywords: Mapping[str, Any] | None) -> float:
-    keywords = {} if keywords is None else keywords
     known = ("activation", "negative_slope", "gain")
-    if not isinstance(keywords, Mapping) or not set(keywords) <= set(known):
-        raise TypeError(f"param must be a dict of bias_act's keywords {', '.join(known)}, got {keywords!r}")
-    activation = keywords.get("activation", "leaky_relu")
-    own = keywords.get("gain")
-    if own is None:
+    if not isinstance(keywords, Mapping) or not {"activation"} <= set(keywords) <= set(known):
+        listed = f"{', '.join(known)}, of which activation is required"
+        raise TypeError(f"param must be a dict of bias_act's keywords {listed}, got {keywords!r}")
+    activation = keywords["activation"]
+    own = keywords.get("gain", 1.0)
+    if own is None:  # StyleGAN's, as bias_act has it
         own = math.sqrt(2) if activation in ("relu", "leaky_relu") else 1.0
     of_activation = {
         "linear": lambda: 1.0,
         "relu": lambda: 0.5,
-        "leaky_relu": lambda: _of_slope(keywords.get("negative_slope", 0.2)),
+        "leaky_relu": lambda: _of_slope(keywords.get("negative_slope", 0.01)),
         "elu": lambda: _MEAN_SQUARES["elu"](None),
         "selu": lambda: 1.0,
     }
@@ -153,7 +153,7 @@ def gain(name: str, param: Any = None) -> float:
     param : optional
         leaky_relu: the negative slope, 0.01 by default.  prelu: the weights, a number or an array.  rrelu: (lower,
         upper), (1/8, 1/3) by default.  elu, celu: alpha, 1 by default.  bias_act: a dict of its keywords activation,
-        negative_slope and gain; what it multiplies by itself need not be in the weights.
+        which is required, negative_slope and gain, with its defaults; the weights need not repeat its own gain.
 
     Returns
     -------

@@ -13,7 +13,6 @@ element; dropout and rrelu save their seed.  To add a function, add it with its 
 # pyright: reportUntypedBaseClass=false, reportUntypedFunctionDecorator=false, reportUntypedClassDecorator=false
 # pyright: reportAttributeAccessIssue=false
 
-import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 import pyleaky
+from pyleaky import _arguments
 from pyleaky._fused import checked_settings
 
 EXTRA = "pip install 'pyleaky[tensorflow]'"
@@ -248,11 +248,25 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
     return _rectify(_tensor("x", x), _number("negative_slope", negative_slope))
 
 
-def _number(argument: Any, value: Any) -> Any:
-    if not isinstance(value, str | bytes | keras.Variable) and not tf.is_tensor(value):  # whose gradient would be lost
-        with contextlib.suppress(TypeError):
-            return float(value)
-    raise TypeError(f"{argument} must be a number, got {type(value).__name__}")
+def _number(argument: Any, value: Any, **bounds: Any) -> Any:
+    if isinstance(value, keras.Variable | keras.KerasTensor) or tf.is_tensor(value):  # whose gradient would be lost
+        raise TypeError(f"{argument} must be a number, got {type(value).__name__}")
+    return _arguments.number(argument, value, **bounds)
+
+
+def _slopes(lower: Any, upper: Any) -> Any:
+    return _arguments.ordered(_number("lower", lower, finite=True), _number("upper", upper, finite=True))
+
+
+def _number_or_none(argument: Any, value: Any) -> Any:
+    return None if value is None else _number(argument, value)
+
+
+def _alpha(name: Any, alpha: Any) -> Any:
+    """The alpha of a layer, refused as the function of that name refuses it."""
+    alpha = _number("alpha", alpha)
+    getattr(pyleaky, name)(np.zeros(0), alpha)
+    return alpha
 
 
 def _rectify(x: Any, slope: Any) -> Any:
@@ -507,9 +521,9 @@ def _check_dtypes(x: Any, argument: Any, other: Any) -> None:
 
 
 def _axes(axis: Any, x: Any) -> Any:
-    """The axes as numbers from 0; what is wrong with them, pyleaky tells."""
+    """The axes, as numbers from 0 where the shape is known."""
     axes = axis if isinstance(axis, tuple | list) else (axis,)
-    return [int(each) % x.shape.rank if x.shape.rank else each for each in axes]
+    return axes if x.shape.rank is None else _arguments.axis_indices("axis", axis, x.shape.rank)
 
 
 def _laid(weight: Any, x: Any, axis: Any) -> Any:
@@ -551,7 +565,8 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, seed: Any = None, 
     ValueError
         If `lower` or `upper` is not finite, or `upper` is below `lower`.
     TypeError
-        If `x` is not dense, has another dtype, or is on a device other than a CPU or a GPU.
+        If `x` is not dense, has another dtype, or is on a device other than a CPU or a GPU; if `lower` or `upper` is
+        not a number, or `seed` not an integer.
 
     See Also
     --------
@@ -571,8 +586,7 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, seed: Any = None, 
     >>> pyleaky.tensorflow.rrelu([-8.0, 8.0], 0.25, 0.25).numpy()
     array([-2.,  8.], dtype=float32)
     """
-    x, bounds = _tensor("x", x), (_number("lower", lower), _number("upper", upper))
-    pyleaky.rrelu(np.zeros(0), *bounds, seed=0)  # which checks them
+    x, bounds = _tensor("x", x), _slopes(lower, upper)
     if not training:
         return _rectify(x, bounds[0] / 2 + bounds[1] / 2)
     seed = _seed(seed)
@@ -622,7 +636,8 @@ def dropout(x: Any, rate: float = 0.5, seed: Any = None) -> Any:
     ValueError
         If `rate` is outside of [0, 1].
     TypeError
-        If `x` is not dense, has another dtype, or is on a device other than a CPU or a GPU.
+        If `x` is not dense, has another dtype, or is on a device other than a CPU or a GPU; if `rate` is not a number,
+        or `seed` not an integer.
 
     See Also
     --------
@@ -642,9 +657,7 @@ def dropout(x: Any, rate: float = 0.5, seed: Any = None) -> Any:
     >>> pyleaky.tensorflow.dropout([1.0, 1.0, 1.0], 1.0).numpy()
     array([0., 0., 0.], dtype=float32)
     """
-    x, rate = _tensor("x", x), _number("rate", rate)
-    if not 0 <= rate <= 1:
-        raise ValueError(f"rate must be in [0, 1], got {rate}")
+    x, rate = _tensor("x", x), _number("rate", rate, between=(0, 1))
     return x if rate == 0 else _drop(x, rate, _seed(seed), tf.TensorSpec(x.shape, x.dtype))
 
 
@@ -661,13 +674,13 @@ def _seed(seed: Any) -> Any:
     """A tensor of two integers, the lower and the upper 32 bits of a number."""
     if seed is None:
         return tf.random.uniform([2], tf.int32.min, tf.int32.max, tf.int32)
-    if isinstance(seed, int | np.integer):
-        if not 0 <= seed < 2**64:
-            raise ValueError(f"seed must be in [0, 2**64), got {seed}")
-        return tf.constant([seed % 2**32, int(seed) >> 32], tf.int64)
+    expected = "an int or a tensor of two integers"
+    if not (isinstance(seed, keras.Variable | list | tuple) or tf.is_tensor(seed) or np.ndim(seed)):
+        seed = _arguments.index("seed", seed, expected=expected)
+        return tf.constant([seed % 2**32, seed >> 32], tf.int64)
     seed = tf.convert_to_tensor(seed)
     if not seed.dtype.is_integer or not seed.shape.is_compatible_with([2]):
-        raise TypeError(f"seed must be an int or a tensor of two integers, got {seed.dtype.name} of shape {seed.shape}")
+        raise TypeError(f"seed must be {expected}, got {seed.dtype.name} of shape {seed.shape}")
     return seed
 
 
@@ -680,10 +693,11 @@ def _key(seed: Any) -> Any:
 def bias_act(
     x: Any,
     bias: Any = None,
+    *,
     axis: int = -1,
-    activation: str = "leaky_relu",
-    negative_slope: float = 0.2,
-    gain: float | None = None,
+    activation: str,
+    negative_slope: float = 0.01,
+    gain: float | None = 1.0,
     clamp: float | None = None,
 ) -> Any:
     """
@@ -699,10 +713,10 @@ def bias_act(
         One number for each index of `axis`, of the dtype of `x`.
     axis : int, optional
         The axis that `bias` belongs to.
-    activation : {"linear", "relu", "leaky_relu", "elu", "selu"}, optional
+    activation : {"linear", "relu", "leaky_relu", "elu", "selu"}
         The activation.
     negative_slope, gain, clamp : float, optional
-        As for `pyleaky.bias_act`.
+        As for `pyleaky.bias_act`; the `gain` None is StyleGAN's.
 
     Returns
     -------
@@ -715,7 +729,7 @@ def bias_act(
         As `pyleaky.bias_act`; inside a tf.function whose shapes are not known, what TensorFlow makes of that.
     TypeError
         If a tensor is not dense, has another dtype, or is on a device other than a CPU or a GPU; if their dtypes
-        differ.
+        differ; if `negative_slope`, `gain` or `clamp` is not a number.
 
     See Also
     --------
@@ -732,18 +746,25 @@ def bias_act(
     Examples
     --------
     >>> import pyleaky.tensorflow
-    >>> pyleaky.tensorflow.bias_act([[-1.0, 2.0]], [0.5, 1.0], gain=1.0).numpy()
-    array([[-0.1,  3. ]], dtype=float32)
+    >>> pyleaky.tensorflow.bias_act([[-1.0, 2.0]], [0.5, 1.0], activation="relu").numpy()
+    array([[0., 3.]], dtype=float32)
     """
     x = _tensor("x", x)
     tensors = [x]
     if bias is not None:
         tensors.append(_tensor("bias", bias))
         _check_dtypes(x, "bias", tensors[1])
-    settings = checked_settings(activation, negative_slope, gain, clamp)
+    axis = _axis(axis)
+    if bias is not None:
+        (axis,) = _axes(axis, x)
     keywords: Any = {
-        "axis": axis, "activation": activation, "negative_slope": negative_slope, "gain": gain, "clamp": clamp,
-    }  # fmt: skip
+        "activation": activation,
+        "negative_slope": _number("negative_slope", negative_slope),
+        "gain": _number_or_none("gain", gain),
+        "clamp": _number_or_none("clamp", clamp),
+    }
+    settings = checked_settings(**keywords)
+    keywords["axis"] = axis
     from_output = settings.is_output_enough(np.dtype(x.dtype.as_numpy_dtype))
 
     @tf.custom_gradient
@@ -777,9 +798,13 @@ def bias_act(
 
         return y, lambda grad: first(tf.convert_to_tensor(grad), *tensors)
 
-    if axis % (x.shape.rank or 2) != 0:
+    if axis != 0:
         _rehearse(lambda *arrays: pyleaky.bias_act(*arrays, **keywords), *tensors)
     return activate(*tensors)
+
+
+def _axis(axis: Any) -> Any:
+    return _arguments.index("axis", axis, -(2**63), 2**63)
 
 
 def _bias_gradients(grad: Any, seen: Any, bias: Any, from_output: Any, keywords: Any) -> Any:
@@ -840,6 +865,7 @@ class ReLU(_Layer, keras.layers.ReLU):
     def __init__(
         self, max_value: None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
+        negative_slope, threshold = _number("negative_slope", negative_slope), _number("threshold", threshold)
         if max_value is not None or threshold != 0:
             raise ValueError(
                 f"max_value must be None and threshold 0, got {max_value} and {threshold}; keras.layers.ReLU has them"
@@ -853,6 +879,9 @@ class ReLU(_Layer, keras.layers.ReLU):
 @_layer
 class LeakyReLU(_Layer, keras.layers.LeakyReLU):
     """`keras.layers.LeakyReLU` with `leaky_relu`."""
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        super().__init__(_number("negative_slope", negative_slope), **kwargs)
 
     def call(self, inputs: Any) -> Any:
         return leaky_relu(inputs, self.negative_slope)
@@ -873,6 +902,9 @@ class PReLU(_Layer, keras.layers.PReLU):
 class ELU(_Layer, keras.layers.ELU):
     """`keras.layers.ELU` with `elu`."""
 
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(_alpha("elu", alpha), **kwargs)
+
     def call(self, inputs: Any) -> Any:
         return elu(inputs, self.alpha)
 
@@ -884,7 +916,7 @@ class Dropout(_Layer, keras.layers.Dropout):
     def __init__(self, rate: float, noise_shape: None = None, seed: int | None = None, **kwargs: Any) -> None:
         if noise_shape is not None:
             raise ValueError(f"noise_shape must be None, got {noise_shape}; keras.layers.Dropout has it")
-        super().__init__(rate, noise_shape, seed, **kwargs)
+        super().__init__(_number("rate", rate, between=(0, 1)), noise_shape, seed, **kwargs)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         return dropout(inputs, self.rate, self.seed_generator.next()) if training and self.rate > 0 else inputs
@@ -896,7 +928,7 @@ class CELU(_OwnLayer):
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.alpha = alpha
+        self.alpha = _alpha("celu", alpha)
 
     def call(self, inputs: Any) -> Any:
         return celu(inputs, self.alpha)
@@ -919,7 +951,8 @@ class RReLU(_OwnLayer):
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.lower, self.upper, self.seed = lower, upper, seed
+        self.lower, self.upper = _slopes(lower, upper)
+        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -936,10 +969,11 @@ class BiasAct(_OwnLayer):
 
     def __init__(
         self,
+        *,
         axis: int = -1,
-        activation: str = "leaky_relu",
-        negative_slope: float = 0.2,
-        gain: float | None = None,
+        activation: str,
+        negative_slope: float = 0.01,
+        gain: float | None = 1.0,
         clamp: float | None = None,
         bias_initializer: Any = "zeros",
         bias_regularizer: Any = None,
@@ -947,8 +981,10 @@ class BiasAct(_OwnLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.axis, self.activation, self.negative_slope = axis, activation, negative_slope
-        self.gain, self.clamp = gain, clamp
+        self.axis, self.activation = _axis(axis), activation
+        self.negative_slope = _number("negative_slope", negative_slope)
+        self.gain, self.clamp = _number_or_none("gain", gain), _number_or_none("clamp", clamp)
+        checked_settings(activation, self.negative_slope, self.gain, self.clamp)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
         self.bias_constraint = keras.constraints.get(bias_constraint)
@@ -963,7 +999,15 @@ class BiasAct(_OwnLayer):
         )
 
     def call(self, inputs: Any) -> Any:
-        return bias_act(inputs, self.bias, self.axis, self.activation, self.negative_slope, self.gain, self.clamp)
+        return bias_act(
+            inputs,
+            self.bias,
+            axis=self.axis,
+            activation=self.activation,
+            negative_slope=self.negative_slope,
+            gain=self.gain,
+            clamp=self.clamp,
+        )
 
     def get_config(self) -> Any:
         return {

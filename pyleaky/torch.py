@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import pyleaky
+from pyleaky import _arguments
 from pyleaky._fused import checked_settings
 
 try:
@@ -75,6 +76,18 @@ def _check(argument: str, tensor: Any) -> None:
         raise TypeError(f"{argument} has dtype {tensor.dtype}, expected {expected}")
     if tensor.device.type not in ("cpu", "cuda", "meta"):
         raise TypeError(f"{argument} is on device {tensor.device}, expected cpu or cuda")
+
+
+def _number(argument: Any, value: Any, **bounds: Any) -> Any:
+    """_arguments.number for what PyTorch's tracers can follow, too: floats, and what float() alone makes one there."""
+    is_symbolic = isinstance(value, torch.SymInt | torch.SymFloat)
+    if is_symbolic or (torch.compiler.is_compiling() and not isinstance(value, str | bytes | Tensor)):
+        value = float(value)
+    return _arguments.number(argument, value, **bounds)
+
+
+def _slopes(lower: Any, upper: Any) -> Any:
+    return _arguments.ordered(_number("lower", lower, finite=True), _number("upper", upper, finite=True))
 
 
 def _array(tensor: Any) -> Any:
@@ -601,7 +614,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     ------
     TypeError
         If a tensor is not dense, has none of the dtypes float16, bfloat16, float32 and float64, or is neither on the
-        CPU nor on a CUDA device.
+        CPU nor on a CUDA device; if `negative_slope` is not a number.
 
     See Also
     --------
@@ -623,7 +636,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     >>> x.grad
     tensor([0.5000, 1.0000])
     """
-    return _rectifier(input, float(negative_slope), inplace)
+    return _rectifier(input, _number("negative_slope", negative_slope), inplace)
 
 
 def _rectifier(x: Any, slope: Any, inplace: Any) -> Any:
@@ -665,7 +678,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     ------
     TypeError
         If a tensor is not dense, has none of the dtypes float16, bfloat16, float32 and float64, or is neither on the
-        CPU nor on a CUDA device.
+        CPU nor on a CUDA device; if `alpha` is not a number.
 
     See Also
     --------
@@ -685,7 +698,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> pyleaky.torch.elu(torch.tensor([-1.0, 3.0]))
     tensor([-0.6321,  3.0000])
     """
-    return _smooth("elu", input, inplace, float(alpha))
+    return _smooth("elu", input, inplace, _number("alpha", alpha))
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -712,7 +725,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     ------
     TypeError
         If a tensor is not dense, has none of the dtypes float16, bfloat16, float32 and float64, or is neither on the
-        CPU nor on a CUDA device.
+        CPU nor on a CUDA device; if `alpha` is not a number.
 
     See Also
     --------
@@ -732,7 +745,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> pyleaky.torch.celu(torch.tensor([-1.0, 3.0]), 2.0)
     tensor([-0.7869,  3.0000])
     """
-    return _smooth("celu", input, inplace, float(alpha))
+    return _smooth("celu", input, inplace, _number("alpha", alpha))
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -893,7 +906,7 @@ def rrelu(
     ------
     TypeError
         If a tensor is not dense, has none of the dtypes float16, bfloat16, float32 and float64, or is neither on the
-        CPU nor on a CUDA device.
+        CPU nor on a CUDA device; if `lower` or `upper` is not a number.
 
     See Also
     --------
@@ -913,10 +926,11 @@ def rrelu(
     >>> pyleaky.torch.rrelu(torch.tensor([-8.0, 8.0]), 0.25, 0.25, training=True)
     tensor([-2.,  8.])
     """
+    lower, upper = _slopes(lower, upper)
     if not training:
         return leaky_relu(input, lower / 2 + upper / 2, inplace)
     _check("input", input)
-    lower, upper, seed = float(lower), float(upper), _fresh_seed()
+    seed = _fresh_seed()
     if not inplace:
         return _laid_out(_rrelu, input, lower, upper, seed)
 
@@ -959,7 +973,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         If `p` is outside of [0, 1].
     TypeError
         If a tensor is not dense, has none of the dtypes float16, bfloat16, float32 and float64, or is neither on the
-        CPU nor on a CUDA device.
+        CPU nor on a CUDA device; if `p` is not a number.
 
     See Also
     --------
@@ -981,11 +995,10 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     tensor([0., 0., 0.])
     """
     _check("input", input)
-    if not 0 <= p <= 1:
-        raise ValueError(f"p must be in [0, 1], got {p}")
+    p = _number("p", p, between=(0, 1))
     if not training or p == 0:
         return input
-    p, seed = float(p), _fresh_seed()
+    seed = _fresh_seed()
     if not inplace:
         return _laid_out(_dropout, input, p, seed)
 
@@ -999,10 +1012,11 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 def bias_act(
     input: Tensor,
     bias: Tensor | None = None,
+    *,
     dim: int = 1,
-    activation: str = "leaky_relu",
-    negative_slope: float = 0.2,
-    gain: float | None = None,
+    activation: str,
+    negative_slope: float = 0.01,
+    gain: float | None = 1.0,
     clamp: float | None = None,
 ) -> Tensor:
     """
@@ -1018,10 +1032,10 @@ def bias_act(
         One number for each index of `dim`.
     dim : int, optional
         The dimension that `bias` belongs to.
-    activation : {"linear", "relu", "leaky_relu", "elu", "selu"}, optional
+    activation : {"linear", "relu", "leaky_relu", "elu", "selu"}
         The activation.
     negative_slope, gain, clamp : float, optional
-        As for `pyleaky.bias_act`.
+        As for `pyleaky.bias_act`; the `gain` None is StyleGAN's.
 
     Returns
     -------
@@ -1036,7 +1050,7 @@ def bias_act(
         If `dim` is out of range.
     TypeError
         If a tensor is not dense, has none of the dtypes float16, bfloat16, float32 and float64, or is neither on the
-        CPU nor on a CUDA device.
+        CPU nor on a CUDA device; if `negative_slope`, `gain` or `clamp` is not a number.
 
     See Also
     --------
@@ -1054,20 +1068,27 @@ def bias_act(
     Examples
     --------
     >>> import torch, pyleaky.torch
-    >>> pyleaky.torch.bias_act(torch.tensor([[-1.0, 2.0]]), torch.tensor([0.5, 1.0]), gain=1.0)
-    tensor([[-0.1000,  3.0000]])
+    >>> pyleaky.torch.bias_act(torch.tensor([[-1.0, 2.0]]), torch.tensor([0.5, 1.0]), activation="relu")
+    tensor([[0., 3.]])
     """
     _check("input", input)
     if bias is not None:
         _check("bias", bias)
         if torch.is_autocast_enabled(input.device.type):
             bias = bias.to(input.dtype)
+    if type(dim) is not int:
+        dim = _arguments.index("dim", dim, -(2**63), 2**63)
     if not -input.ndim <= dim < input.ndim:
         raise IndexError(f"dim is {dim}, input has {input.ndim} dimensions")
     order = _order(input)
     axis = dim % input.ndim if order is None else order.index(dim % input.ndim)
-    numbers = (None if number is None else float(number) for number in (gain, clamp))
-    settings = (axis, activation, float(negative_slope), *numbers)
+    settings = (
+        axis,
+        activation,
+        _number("negative_slope", negative_slope),
+        None if gain is None else _number("gain", gain),
+        None if clamp is None else _number("clamp", clamp),
+    )
     return _laid_out(lambda x: _bias_act(x, None if bias is None else bias.contiguous(), *settings), input)
 
 
@@ -1084,12 +1105,20 @@ class ReLU(nn.ReLU):
 class LeakyReLU(nn.LeakyReLU):
     """`torch.nn.LeakyReLU` with `leaky_relu`."""
 
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        _number("negative_slope", negative_slope)
+        super().__init__(negative_slope, inplace)
+
     def forward(self, input: Tensor) -> Tensor:
         return leaky_relu(input, self.negative_slope, self.inplace)
 
 
 class PReLU(nn.PReLU):
     """`torch.nn.PReLU` with `prelu`."""
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
+        init = _number("init", init)
+        super().__init__(_arguments.index("num_parameters", num_parameters), init, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         return prelu(input, self.weight)
@@ -1098,6 +1127,10 @@ class PReLU(nn.PReLU):
 class RReLU(nn.RReLU):
     """`torch.nn.RReLU` with `rrelu`."""
 
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
+        _slopes(lower, upper)
+        super().__init__(lower, upper, inplace)
+
     def forward(self, input: Tensor) -> Tensor:
         return rrelu(input, self.lower, self.upper, self.training, self.inplace)
 
@@ -1105,12 +1138,20 @@ class RReLU(nn.RReLU):
 class ELU(nn.ELU):
     """`torch.nn.ELU` with `elu`."""
 
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        pyleaky.elu(np.zeros(0), _number("alpha", alpha))  # which checks it
+        super().__init__(alpha, inplace)
+
     def forward(self, input: Tensor) -> Tensor:
         return elu(input, self.alpha, self.inplace)
 
 
 class CELU(nn.CELU):
     """`torch.nn.CELU` with `celu`."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        pyleaky.celu(np.zeros(0), _number("alpha", alpha))  # which checks it
+        super().__init__(alpha, inplace)
 
     def forward(self, input: Tensor) -> Tensor:
         return celu(input, self.alpha, self.inplace)
@@ -1126,6 +1167,10 @@ class SELU(nn.SELU):
 class Dropout(nn.Dropout):
     """`torch.nn.Dropout` with `dropout`."""
 
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        _number("p", p, between=(0, 1))
+        super().__init__(p, inplace)
+
     def forward(self, input: Tensor) -> Tensor:
         return dropout(input, self.p, self.training, self.inplace)
 
@@ -1136,16 +1181,19 @@ class BiasAct(nn.Module):
     def __init__(
         self,
         num_features: int,
+        *,
         dim: int = 1,
-        activation: str = "leaky_relu",
-        negative_slope: float = 0.2,
-        gain: float | None = None,
+        activation: str,
+        negative_slope: float = 0.01,
+        gain: float | None = 1.0,
         clamp: float | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
+        checked_settings(activation, negative_slope, gain, clamp)
+        num_features = _arguments.index("num_features", num_features)
         super().__init__()
-        self.dim: int = dim
+        self.dim: int = _arguments.index("dim", dim, -(2**63), 2**63)
         self.activation: str = activation
         self.negative_slope: float = negative_slope
         self.gain: float | None = gain
@@ -1153,7 +1201,15 @@ class BiasAct(nn.Module):
         self.bias: nn.Parameter = nn.Parameter(torch.zeros(num_features, device=device, dtype=dtype))
 
     def forward(self, input: Tensor) -> Tensor:
-        return bias_act(input, self.bias, self.dim, self.activation, self.negative_slope, self.gain, self.clamp)
+        return bias_act(
+            input,
+            self.bias,
+            dim=self.dim,
+            activation=self.activation,
+            negative_slope=self.negative_slope,
+            gain=self.gain,
+            clamp=self.clamp,
+        )
 
     def extra_repr(self) -> str:
         return (

@@ -98,12 +98,13 @@ def activation_calls(shape, dtype, rng):
     add("rrelu_backward", grad, x, seed=7)
     add("rrelu_backward", grad, x, seed=7, out=out)
     for activation in ("linear", "relu", "leaky_relu", "elu", "selu"):
-        settings = {"axis": -1, "activation": activation, "clamp": 2.0}
+        settings = {"axis": -1, "activation": activation, "negative_slope": 0.2, "gain": None, "clamp": 2.0}
         add("bias_act", x, weight, **settings)
         add("bias_act_backward", grad, x, weight, **settings)
         add("bias_act_double_backward", gg, grad, x, weight, **settings)
-    add("bias_act", x, weight, axis=-1, return_mask=True, out=out)
-    add("bias_act_backward", grad, output=x, bias=weight, axis=-1, mask=mask, out=out)
+    settings = {"axis": -1, "activation": "leaky_relu"}
+    add("bias_act", x, weight, **settings, return_mask=True, out=out)
+    add("bias_act_backward", grad, output=x, bias=weight, **settings, mask=mask, out=out)
     add("unpack_mask", mask, shape)
     return found
 

@@ -62,7 +62,7 @@ def calls(dtype):
     yield "rrelu", pyleaky.rrelu(x, seed=11)
     yield "rrelu_backward", pyleaky.rrelu_backward(grad, x, seed=11)
     for activation in "linear", "relu", "leaky_relu", "elu", "selu":
-        settings = {"activation": activation, "clamp": 3.0}
+        settings = {"activation": activation, "negative_slope": 0.2, "gain": None, "clamp": 3.0}
         yield "bias_act", pyleaky.bias_act(x, bias, **settings)
         yield "bias_act_backward", pyleaky.bias_act_backward(tame_grad, tame, bias, **settings)
         yield "bias_act_double_backward", pyleaky.bias_act_double_backward(tame_gg, tame_grad, tame, bias, **settings)

@@ -75,7 +75,7 @@ for _argument in ("negative_slope", "gain", "clamp"):
     CASES |= {
         f"{_f.__name__}, {_argument}": (
             _argument,
-            lambda t, f=_f, given=_given, k=_argument: f(*given, **{k: t.number}),
+            lambda t, f=_f, given=_given, k=_argument: f(*given, activation="leaky_relu", **{k: t.number}),
         )
         for _f, _given in (
             (pyleaky.bias_act, [A]),
@@ -125,23 +125,44 @@ CASES |= {
     "rrelu_backward, seed": ("seed", lambda t: pyleaky.rrelu_backward(A, A, seed=t.number)),
     "rrelu_backward, out": ("out", lambda t: pyleaky.rrelu_backward(A, A, seed=1, out=t.a)),
     "rrelu_backward, a list": ("x[0]", lambda t: pyleaky.rrelu_backward(A, [t.row, ROW], seed=1)),
-    "bias_act, x": ("x", lambda t: pyleaky.bias_act(t.a, ROW)),
-    "bias_act, bias": ("bias", lambda t: pyleaky.bias_act(A, t.row)),
-    "bias_act, a list for bias": ("bias[0]", lambda t: pyleaky.bias_act(A, [t.number] * 3)),
-    "bias_act, return_mask": ("x", lambda t: pyleaky.bias_act(t.a, return_mask=True)),
-    "bias_act, out": ("out", lambda t: pyleaky.bias_act(A, out=t.a)),
-    "bias_act_backward, grad": ("grad", lambda t: pyleaky.bias_act_backward(t.a, A)),
-    "bias_act_backward, x": ("x", lambda t: pyleaky.bias_act_backward(A, t.a)),
-    "bias_act_backward, bias": ("bias", lambda t: pyleaky.bias_act_backward(A, A, t.row)),
-    "bias_act_backward, output": ("output", lambda t: pyleaky.bias_act_backward(A, output=t.a)),
-    "bias_act_backward, mask": ("mask", lambda t: pyleaky.bias_act_backward(A, mask=t.mask)),
-    "bias_act_backward, grad beside a mask": ("grad", lambda t: pyleaky.bias_act_backward(t.a, mask=MASK)),
-    "bias_act_backward, out": ("out", lambda t: pyleaky.bias_act_backward(A, A, out=t.a)),
-    "bias_act_backward, a list": ("grad[0]", lambda t: pyleaky.bias_act_backward([t.row, ROW], A)),
-    "bias_act_double_backward, gg": ("gg", lambda t: pyleaky.bias_act_double_backward(t.a, A, A)),
-    "bias_act_double_backward, grad": ("grad", lambda t: pyleaky.bias_act_double_backward(A, t.a, A)),
-    "bias_act_double_backward, x": ("x", lambda t: pyleaky.bias_act_double_backward(A, A, t.a)),
-    "bias_act_double_backward, bias": ("bias", lambda t: pyleaky.bias_act_double_backward(A, A, A, t.row)),
+    "bias_act, x": ("x", lambda t: pyleaky.bias_act(t.a, ROW, activation="leaky_relu")),
+    "bias_act, bias": ("bias", lambda t: pyleaky.bias_act(A, t.row, activation="leaky_relu")),
+    "bias_act, a list for bias": ("bias[0]", lambda t: pyleaky.bias_act(A, [t.number] * 3, activation="leaky_relu")),
+    "bias_act, return_mask": ("x", lambda t: pyleaky.bias_act(t.a, return_mask=True, activation="leaky_relu")),
+    "bias_act, out": ("out", lambda t: pyleaky.bias_act(A, out=t.a, activation="leaky_relu")),
+    "bias_act_backward, grad": ("grad", lambda t: pyleaky.bias_act_backward(t.a, A, activation="leaky_relu")),
+    "bias_act_backward, x": ("x", lambda t: pyleaky.bias_act_backward(A, t.a, activation="leaky_relu")),
+    "bias_act_backward, bias": ("bias", lambda t: pyleaky.bias_act_backward(A, A, t.row, activation="leaky_relu")),
+    "bias_act_backward, output": (
+        "output",
+        lambda t: pyleaky.bias_act_backward(A, output=t.a, activation="leaky_relu"),
+    ),
+    "bias_act_backward, mask": ("mask", lambda t: pyleaky.bias_act_backward(A, mask=t.mask, activation="leaky_relu")),
+    "bias_act_backward, grad beside a mask": (
+        "grad",
+        lambda t: pyleaky.bias_act_backward(t.a, mask=MASK, activation="leaky_relu"),
+    ),
+    "bias_act_backward, out": ("out", lambda t: pyleaky.bias_act_backward(A, A, out=t.a, activation="leaky_relu")),
+    "bias_act_backward, a list": (
+        "grad[0]",
+        lambda t: pyleaky.bias_act_backward([t.row, ROW], A, activation="leaky_relu"),
+    ),
+    "bias_act_double_backward, gg": (
+        "gg",
+        lambda t: pyleaky.bias_act_double_backward(t.a, A, A, activation="leaky_relu"),
+    ),
+    "bias_act_double_backward, grad": (
+        "grad",
+        lambda t: pyleaky.bias_act_double_backward(A, t.a, A, activation="leaky_relu"),
+    ),
+    "bias_act_double_backward, x": (
+        "x",
+        lambda t: pyleaky.bias_act_double_backward(A, A, t.a, activation="leaky_relu"),
+    ),
+    "bias_act_double_backward, bias": (
+        "bias",
+        lambda t: pyleaky.bias_act_double_backward(A, A, A, t.row, activation="leaky_relu"),
+    ),
     "unpack_mask": ("mask", lambda t: pyleaky.unpack_mask(t.mask, 6)),
     "relu_backward, a masked array": ("x", lambda t: pyleaky.relu_backward(np.ma.array(A), t.a)),
     "rrelu_backward, a masked array": ("grad", lambda t: pyleaky.rrelu_backward(t.a, np.ma.array(A), seed=1)),
@@ -204,8 +225,8 @@ ALONE = {name: ("x", lambda t, name=name: getattr(pyleaky, name)(t.a)) for name 
     "dropout": ("x", lambda t: pyleaky.dropout(t.a, seed=1)),
     "dropout_backward": ("grad", lambda t: pyleaky.dropout_backward(t.a, seed=1)),
     "rrelu": ("x", lambda t: pyleaky.rrelu(t.a, seed=1)),
-    "bias_act": ("x", lambda t: pyleaky.bias_act(t.a, t.row)),
-    "bias_act_backward": ("grad", lambda t: pyleaky.bias_act_backward(t.a, t.a, t.row)),
+    "bias_act": ("x", lambda t: pyleaky.bias_act(t.a, t.row, activation="leaky_relu")),
+    "bias_act_backward": ("grad", lambda t: pyleaky.bias_act_backward(t.a, t.a, t.row, activation="leaky_relu")),
 }
 
 
@@ -231,8 +252,8 @@ def eager(make):
         **{case: call for case, (_, call) in ALONE.items()},
         "one slope": lambda t: pyleaky.leaky_relu(A, t.number),
         "a list": lambda t: pyleaky.relu([t.row, t.row]),
-        "gain": lambda t: pyleaky.bias_act(A, gain=t.number, negative_slope=t.number),
-        "bias": lambda t: pyleaky.bias_act_backward(A, A, t.row)[1],
+        "gain": lambda t: pyleaky.bias_act(A, gain=t.number, negative_slope=t.number, activation="leaky_relu"),
+        "bias": lambda t: pyleaky.bias_act_backward(A, A, t.row, activation="leaky_relu")[1],
         "weight": lambda t: pyleaky.prelu_backward(A, A, t.row, axis=1)[1],
         "param": lambda t: init.gain("prelu", t.row),
     }

@@ -51,7 +51,7 @@ for _name in ("elu", "celu"):
 for _name, _arrays in (("bias_act", 1), ("bias_act_backward", 2), ("bias_act_double_backward", 3)):
     _f = getattr(pyleaky, _name)
     _call = calls_of(_f, *[X] * _arrays, BIAS, activation="leaky_relu")
-    NUMBERS[_name] = _call, ["negative_slope"], ["gain", "clamp"]
+    NUMBERS[_name] = _call, [], ["negative_slope", "gain", "clamp"]
 
 INDICES = {
     "dropout": (calls_of(pyleaky.dropout, X, seed=1), ["start", "seed"]),

@@ -1,5 +1,6 @@
 """bias_act, its gradients and theirs: against NumPy's separate operations, from x, output and mask, in every layout."""
 
+import itertools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from arrays import DTYPES, HALVES, any_bits, assert_same_bits, compute_type, lay
 from conftest import from_tensor, to_numpy, to_tensor
 
 import pyleaky
-from pyleaky import _core
+from pyleaky import _core, kernels
 
 ACTIVATIONS = ("linear", "relu", "leaky_relu", "elu", "selu")
 PIECEWISE_LINEAR = ACTIVATIONS[:3]
@@ -33,7 +34,13 @@ SHAPES = [
     ((0, 3), 1),
     ((3, 0), 0),
 ]
-SETTINGS = [{}, {"gain": 0.75, "clamp": 0.8}, {"gain": 1.0, "clamp": 256.0}, {"negative_slope": -1.5, "gain": 3.0}]
+STYLEGAN = {"negative_slope": 0.2, "gain": None}
+SETTINGS = [
+    STYLEGAN,
+    {"gain": 0.75, "clamp": 0.8},
+    {"gain": 1.0, "clamp": 256.0},
+    {"negative_slope": -1.5, "gain": 3.0},
+]
 
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.__name__)
 every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -53,7 +60,7 @@ def laid(bias, shape, axis):
 class Reference:
     """One operation after the other, each rounded once to the type that is computed in."""
 
-    def __init__(self, x, bias, axis, activation, negative_slope=0.2, gain=None, clamp=math.inf):
+    def __init__(self, x, bias, axis, activation, negative_slope=0.01, gain=1.0, clamp=math.inf):
         self.dtype, self.name = x.dtype, activation
         real = np.dtype(compute_type(x.dtype.type))
         if gain is None:
@@ -208,7 +215,7 @@ def test_from_output_and_mask_as_from_x(isa, dtype, activation):
             y, mask = pyleaky.bias_act(x, bias, return_mask=True, **common)
             expected = pyleaky.bias_act_backward(grad, x, bias, **common)
             found = [pyleaky.bias_act_backward(grad, bias=bias, output=y, mask=mask, **common)]
-            if "negative_slope" not in settings:
+            if settings.get("negative_slope", 0) >= 0:
                 found.append(pyleaky.bias_act_backward(grad, bias=bias, output=y, **common))
             if "clamp" not in settings:
                 found.append(pyleaky.bias_act_backward(grad, bias=bias, mask=mask, **common))
@@ -234,10 +241,11 @@ def test_exponentials_from_output(isa, activation):
 
 def test_a_mask_decides_the_side():
     x, bias = np.array([[1.0, -1.0]]), np.zeros(2)
-    y = pyleaky.bias_act(x, bias, gain=1.0)
+    common = {"activation": "leaky_relu", "negative_slope": 0.2}
+    y = pyleaky.bias_act(x, bias, **common)
     swapped = np.array([0b10], np.uint8)
     for more in ({}, {"output": y}):
-        dx, _ = pyleaky.bias_act_backward(np.ones((1, 2)), bias=bias, mask=swapped, gain=1.0, **more)
+        dx, _ = pyleaky.bias_act_backward(np.ones((1, 2)), bias=bias, mask=swapped, **common, **more)
         assert dx.tolist() == [[0.2, 1.0]]
 
 
@@ -247,7 +255,7 @@ def test_equal_bits_on_every_isa_and_with_any_number_of_threads(dtype, activatio
     before = _core.isa()
     for shape, axis in [((1003, 67), 1), ((40, 60, 7, 7), 1), ((4, 3, 100, 100), 1), ((50, 30, 20), -1)]:
         gg, grad, x, bias = arrays_of(shape, axis, dtype, 3)
-        common = {"axis": axis, "activation": activation, "clamp": 1.1}
+        common = {"axis": axis, "activation": activation, "clamp": 1.1, **STYLEGAN}
         results = []
         for isa in _core.isas():
             _core.use_isa(isa)
@@ -272,7 +280,7 @@ def test_a_million_terms_of_mixed_sign(shape):
     grad = (rng.normal(size=shape) * 10.0 ** rng.uniform(-3, 3, shape)).astype(np.float32)
     x, bias = rng.normal(size=shape).astype(np.float32), np.zeros(shape[0] if shape[1] > 16 else shape[1], np.float32)
     axis = 0 if shape[1] > 16 else 1
-    dx, dbias = pyleaky.bias_act_backward(grad, x, bias, axis=axis)
+    dx, dbias = pyleaky.bias_act_backward(grad, x, bias, axis=axis, activation="leaky_relu")
     assert_near(dbias, exact_sums(dx, axis).astype(np.float32), 1)
 
 
@@ -282,16 +290,16 @@ def test_lanes_beyond_the_end_add_nothing(isa, dtype):
     for shape, axis in [((1, 3, 5), 1), ((40, 5), 1)]:
         x = np.ones(shape, dtype)
         _, dbias = pyleaky.bias_act_backward(
-            x, x, np.zeros(shape[axis], dtype), axis=axis, negative_slope=np.inf, gain=1.0
+            x, x, np.zeros(shape[axis], dtype), axis=axis, negative_slope=np.inf, gain=1.0, activation="leaky_relu"
         )
         assert dbias.tolist() == [x.size / shape[axis]] * shape[axis]
 
 
 def test_half_types_are_summed_before_they_are_rounded():
     grad, x, bias = arrays_of((5000, 3), 1, np.float16, 2)
-    _, dbias = pyleaky.bias_act_backward(grad, x, bias)
+    _, dbias = pyleaky.bias_act_backward(grad, x, bias, activation="leaky_relu")
     wide = (array.astype(np.float32) for array in (grad, x, bias))
-    _, expected = pyleaky.bias_act_backward(*wide)
+    _, expected = pyleaky.bias_act_backward(*wide, activation="leaky_relu")
     assert_same_bits(dbias, expected.astype(np.float16))
 
 
@@ -313,74 +321,82 @@ def test_without_a_bias(activation):
         assert dbias is None
 
 
-def test_default_gains():
+def test_gains():
+    """None stands for StyleGAN's; by default there is none."""
     x = np.ones((1, 1))
-    for activation, gain in [("linear", 1), ("relu", 2**0.5), ("leaky_relu", 2**0.5), ("elu", 1)]:
-        assert pyleaky.bias_act(x, np.zeros(1), activation=activation)[0, 0] == gain
-    assert pyleaky.bias_act(x, np.zeros(1), activation="selu")[0, 0] == pyleaky.SELU_SCALE
+    for activation, gain in [("linear", 1), ("relu", 2**0.5), ("leaky_relu", 2**0.5), ("elu", 1), ("selu", 1)]:
+        scale = pyleaky.SELU_SCALE if activation == "selu" else 1
+        assert pyleaky.bias_act(x, np.zeros(1), activation=activation, gain=None)[0, 0] == gain * scale
+        assert pyleaky.bias_act(x, np.zeros(1), activation=activation)[0, 0] == scale
 
 
 def test_layouts():
     grad, x, bias = arrays_of((6, 5, 4), 1, np.float32, 2)
-    expected = pyleaky.bias_act(x, bias), *pyleaky.bias_act_backward(grad, x, bias)
+    expected = (
+        pyleaky.bias_act(x, bias, activation="leaky_relu"),
+        *pyleaky.bias_act_backward(grad, x, bias, activation="leaky_relu"),
+    )
     for name, given in layouts(x):
-        y, mask = pyleaky.bias_act(given, bias, return_mask=True)
-        for found in (y, pyleaky.bias_act(given, bias)):
+        y, mask = pyleaky.bias_act(given, bias, return_mask=True, activation="leaky_relu")
+        for found in (y, pyleaky.bias_act(given, bias, activation="leaky_relu")):
             np.testing.assert_array_equal(found, expected[0])
             assert found.dtype == np.float32
             assert found.strides == np.empty_like(given, np.float32).strides, name
         np.testing.assert_array_equal(mask, np.packbits((x + bias[:, None] > 0).ravel(), bitorder="little"))
         for other in (grad, np.asfortranarray(grad)):
-            dx, dbias = pyleaky.bias_act_backward(other, given, bias)
+            dx, dbias = pyleaky.bias_act_backward(other, given, bias, activation="leaky_relu")
             np.testing.assert_array_equal(dx, expected[1])
             np.testing.assert_allclose(dbias, expected[2], rtol=1e-6)
             assert dx.strides == np.empty_like(other).strides
     for view in (np.repeat(bias, 2)[::2], bias.astype(">f4"), bias.tolist()):
-        np.testing.assert_allclose(pyleaky.bias_act(x, view), expected[0], rtol=1e-6)
+        np.testing.assert_allclose(pyleaky.bias_act(x, view, activation="leaky_relu"), expected[0], rtol=1e-6)
 
 
 def test_channels_last_in_memory():
     """NHWC, seen as NCHW, is gone through as it lies, and stays so."""
     grad, x, bias = arrays_of((4, 9, 7, 5), -1, np.float32, 2)
     seen = [array.transpose(0, 3, 1, 2) for array in (grad, x)]
-    y = pyleaky.bias_act(seen[1], bias)
-    assert_same_bits(y, pyleaky.bias_act(x, bias, axis=-1).transpose(0, 3, 1, 2))
+    y = pyleaky.bias_act(seen[1], bias, activation="leaky_relu")
+    assert_same_bits(y, pyleaky.bias_act(x, bias, axis=-1, activation="leaky_relu").transpose(0, 3, 1, 2))
     assert y.strides == seen[1].strides
-    dx, dbias = pyleaky.bias_act_backward(*seen, bias)
-    last = pyleaky.bias_act_backward(grad, x, bias, axis=-1)
+    dx, dbias = pyleaky.bias_act_backward(*seen, bias, activation="leaky_relu")
+    last = pyleaky.bias_act_backward(grad, x, bias, axis=-1, activation="leaky_relu")
     assert_same_bits(dx, last[0].transpose(0, 3, 1, 2))
     assert_same_bits(dbias, last[1])
     kept = seen[1].copy()
-    assert pyleaky.bias_act(seen[1], bias, out=seen[1]) is seen[1]
-    assert_same_bits(seen[1], pyleaky.bias_act(kept, bias))
-    assert pyleaky.bias_act_backward(seen[0], kept, bias, out=seen[0])[0] is seen[0]
+    assert pyleaky.bias_act(seen[1], bias, out=seen[1], activation="leaky_relu") is seen[1]
+    assert_same_bits(seen[1], pyleaky.bias_act(kept, bias, activation="leaky_relu"))
+    assert pyleaky.bias_act_backward(seen[0], kept, bias, out=seen[0], activation="leaky_relu")[0] is seen[0]
     assert_same_bits(seen[0], dx)
 
 
 def test_in_place_and_out():
     grad, x, bias = arrays_of((33, 50), 1, np.float32, 2)
-    y, (dx, dbias) = pyleaky.bias_act(x, bias), pyleaky.bias_act_backward(grad, x, bias)
+    y, (dx, dbias) = (
+        pyleaky.bias_act(x, bias, activation="leaky_relu"),
+        pyleaky.bias_act_backward(grad, x, bias, activation="leaky_relu"),
+    )
     for pick in (lambda room: room[:33], lambda room: room[1:34], lambda room: room[:66:2]):
         room = np.full((70, 50), 7, np.float32)
         out = pick(room)
         out[...] = x
-        assert pyleaky.bias_act(out, bias, out=out) is out
+        assert pyleaky.bias_act(out, bias, out=out, activation="leaky_relu") is out
         assert_same_bits(out, y)
         assert (room == 7).sum() == 37 * 50
         out[...] = grad
-        assert pyleaky.bias_act_backward(out, x, bias, out=out)[0] is out
+        assert pyleaky.bias_act_backward(out, x, bias, out=out, activation="leaky_relu")[0] is out
         assert_same_bits(out, dx)
         out[...] = x
-        found = pyleaky.bias_act_backward(grad, out, bias, out=(out,))
+        found = pyleaky.bias_act_backward(grad, out, bias, out=(out,), activation="leaky_relu")
         assert_same_bits(found[0], dx)
         assert_same_bits(found[1], dbias)
     wide = np.empty((33, 50))
-    assert pyleaky.bias_act(x, bias, out=wide) is wide
+    assert pyleaky.bias_act(x, bias, out=wide, activation="leaky_relu") is wide
     np.testing.assert_array_equal(wide, y)
     shifted = np.zeros(33 * 50 + 3, np.float32)
     given, out = shifted[3:].reshape(33, 50), shifted[:-3].reshape(33, 50)
     given[...] = x
-    assert_same_bits(pyleaky.bias_act(given, bias, out=out), y)
+    assert_same_bits(pyleaky.bias_act(given, bias, out=out, activation="leaky_relu"), y)
 
 
 def test_a_bias_inside_of_out():
@@ -388,7 +404,10 @@ def test_a_bias_inside_of_out():
     room = x.copy()
     room[3] = bias
     given = room.copy()
-    assert_same_bits(pyleaky.bias_act(given, room[3], out=room), pyleaky.bias_act(given, bias))
+    assert_same_bits(
+        pyleaky.bias_act(given, room[3], out=room, activation="leaky_relu"),
+        pyleaky.bias_act(given, bias, activation="leaky_relu"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -404,9 +423,9 @@ def test_a_bias_inside_of_out():
 )
 def test_dtypes(xp, x, bias, expected):
     x, bias = xp.ones((2, 3), x), xp.ones(3, bias)
-    y = pyleaky.bias_act(x, bias)
+    y = pyleaky.bias_act(x, bias, activation="leaky_relu")
     assert y.dtype == expected
-    dx, dbias = pyleaky.bias_act_backward(x, x, bias)
+    dx, dbias = pyleaky.bias_act_backward(x, x, bias, activation="leaky_relu")
     assert dx.dtype == expected
     assert dbias.dtype == (bias.dtype if bias.dtype.kind == "f" else expected)
 
@@ -471,7 +490,7 @@ def test_torch(torch, dtype, activation):
     t_gg, t_grad, t_x, t_bias = (to_tensor(array).requires_grad_() for array in wide)
     t_y = torch.clamp(functions[activation](t_x + t_bias[:, None, None]) * gain, -2.5, 2.5)
     t_dx, t_dbias = torch.autograd.grad(t_y, (t_x, t_bias), t_grad, create_graph=True)
-    common = {"activation": activation, "clamp": 2.5}
+    common = {"activation": activation, "clamp": 2.5, **STYLEGAN}
     tolerance = {"rtol": 1e-12, "atol": 1e-12} if dtype is np.float64 else {"rtol": 1e-5, "atol": 1e-6}
     if dtype in HALVES:  # compared in float32, of which ours is rounded once
         wide_results = pyleaky.bias_act(*wide[2:], **common)
@@ -535,13 +554,13 @@ def test_cupy_as_numpy(cupy, dtype, activation):
 def test_cupy_out_and_mixing(cupy):
     x, bias = cupy.asarray(np.ones((2, 3), np.float32)), cupy.asarray(np.ones(3, np.float32))
     out = cupy.empty((2, 3), np.float32)
-    assert pyleaky.bias_act(x, bias, out=out) is out
-    np.testing.assert_array_equal(out.get(), pyleaky.bias_act(x.get(), bias.get()))
-    assert pyleaky.bias_act_backward(x, x, bias, out=out)[0] is out
+    assert pyleaky.bias_act(x, bias, out=out, activation="leaky_relu") is out
+    np.testing.assert_array_equal(out.get(), pyleaky.bias_act(x.get(), bias.get(), activation="leaky_relu"))
+    assert pyleaky.bias_act_backward(x, x, bias, out=out, activation="leaky_relu")[0] is out
     with pytest.raises(TypeError, match=r"x is a cupy.ndarray, but bias is a numpy.ndarray"):
-        pyleaky.bias_act(x, bias.get())
+        pyleaky.bias_act(x, bias.get(), activation="leaky_relu")
     with pytest.raises(TypeError, match=r"grad is a cupy.ndarray, but mask is a numpy.ndarray"):
-        pyleaky.bias_act_backward(x, mask=np.zeros(1, np.uint8))
+        pyleaky.bias_act_backward(x, mask=np.zeros(1, np.uint8), activation="leaky_relu")
 
 
 # ---------------------------------------------------------------------------------------------- bad input
@@ -559,9 +578,16 @@ BAD = [
     ({"axis": 2}, ValueError, "^axis 2 is out of bounds for array of dimension 2: expected -2 to 1$"),
     ({"axis": 1.0}, TypeError, "axis must be an integer, got float"),
     ({"activation": "swish"}, ValueError, KNOWN + "'swish'"),
+    ({"activation": "lrelu"}, ValueError, KNOWN + "'lrelu'; did you mean 'leaky_relu'"),
     ({"activation": None}, TypeError, KNOWN + "NoneType"),
-    ({"negative_slope": np.ones(3)}, ValueError, r"negative_slope must be a number, got an array of shape \(3,\)"),
-    ({"negative_slope": "0.1"}, TypeError, "negative_slope must be a number or an array, got str"),
+    ({"activation": ["relu"]}, TypeError, KNOWN + "list"),
+    ({"negative_slope": None}, TypeError, "negative_slope must be a number, got NoneType"),
+    ({"negative_slope": np.complex64(1 + 3j)}, TypeError, "negative_slope must be a number, got complex64"),
+    ({"gain": 1 + 3j}, TypeError, "gain must be a number, got complex"),
+    ({"gain": 10**400}, ValueError, "gain must be in the range of float64, got an integer of 1329 bits"),
+    ({"clamp": np.array(None)}, TypeError, "clamp must be a number, got ndarray"),
+    ({"negative_slope": np.ones(3)}, TypeError, r"negative_slope must be a number, got ndarray of shape \(3,\)"),
+    ({"negative_slope": "0.1"}, TypeError, "negative_slope must be a number, got str"),
     ({"gain": 0}, ValueError, r"gain must be positive and finite, got 0\.0"),
     ({"gain": -1.0}, ValueError, r"gain must be positive and finite, got -1\.0"),
     ({"gain": np.inf}, ValueError, "gain must be positive and finite, got inf"),
@@ -592,7 +618,7 @@ BAD_BACKWARD = [
 
 @pytest.mark.parametrize(("bad", "error", "message"), BAD)
 def test_bad_input(bad, error, message):
-    arguments = {"bias": BIAS, "clamp": 1.0, **bad}
+    arguments = {"bias": BIAS, "activation": "leaky_relu", "clamp": 1.0, **bad}
     kept = X.copy()
     out = np.full_like(X, 7)
     for call in (
@@ -606,30 +632,72 @@ def test_bad_input(bad, error, message):
     np.testing.assert_array_equal(X, kept)
 
 
+def test_the_activation_is_required():
+    for call in (
+        lambda: pyleaky.bias_act(X, BIAS),
+        lambda: pyleaky.bias_act_backward(X, X, BIAS),
+        lambda: pyleaky.bias_act_double_backward(X, X, X, BIAS),
+    ):
+        with pytest.raises(TypeError, match="activation"):
+            call()
+
+
 @pytest.mark.parametrize(("bad", "error", "message"), BAD_BACKWARD)
 def test_bad_input_of_the_backward_function(bad, error, message):
     out = np.full_like(X, 7)
     with pytest.raises(error, match=message):
-        pyleaky.bias_act_backward(X, **{"x": X, "bias": BIAS, **bad}, out=out)
+        pyleaky.bias_act_backward(X, **{"x": X, "bias": BIAS, "activation": "leaky_relu", **bad}, out=out)
     assert (out == 7).all()
 
 
 def test_a_tensor_as_a_number_is_read_in_every_call(torch):
     gain = torch.tensor(2.0)
-    np.testing.assert_array_equal(pyleaky.bias_act(X, gain=gain), pyleaky.bias_act(X, gain=2.0))
+    np.testing.assert_array_equal(
+        pyleaky.bias_act(X, gain=gain, activation="leaky_relu"), pyleaky.bias_act(X, gain=2.0, activation="leaky_relu")
+    )
     gain.fill_(3)
-    np.testing.assert_array_equal(pyleaky.bias_act(X, gain=gain), pyleaky.bias_act(X, gain=3.0))
-    np.testing.assert_array_equal(pyleaky.bias_act_backward(X, X, gain=gain)[0], 3 * np.where(X > 0, X, 0.2 * X))
+    np.testing.assert_array_equal(
+        pyleaky.bias_act(X, gain=gain, activation="leaky_relu"), pyleaky.bias_act(X, gain=3.0, activation="leaky_relu")
+    )
+    np.testing.assert_array_equal(
+        pyleaky.bias_act_backward(X, X, gain=gain, activation="leaky_relu")[0], np.where(X > 0, 3 * X, 0.01 * (3 * X))
+    )
+
+
+EQUAL_NUMBERS = {
+    "negative_slope": [0.0, -0.0, 0, False, np.float64(-0.0), np.array(0.0), 1.0, 1, True, np.float32(1)],
+    "clamp": [0.0, -0.0, 0, False, np.float64(-0.0), np.array(0.0), 1.0, 1, True, np.float32(1)],
+    "gain": [1.0, 1, True, np.float32(1), np.array(1)],
+}
+
+
+@pytest.mark.parametrize("argument", EQUAL_NUMBERS)
+def test_equal_numbers_are_not_taken_for_each_other(argument):
+    """In any order of calls the results are those of pyleaky.kernels, which keeps nothing from call to call."""
+    x, bias = np.array([-2.0, -1.0, -0.0, 0.0, 1.0, 2.0]), np.zeros(1)
+    none, dx, sums, y = np.empty(0, np.uint8), np.empty(6), np.empty(1), np.empty(6)
+    numbers = {"negative_slope": 0.5, "gain": 1.5, "clamp": np.inf}
+    activation = kernels.Activation.LEAKY_RELU
+    for pair in itertools.permutations(EQUAL_NUMBERS[argument], 2):
+        for value in pair:
+            given = numbers | {argument: value}
+            plain = [float(number) for number in given.values()]
+            kernels.bias_act_f64(x, bias, 6, activation, *plain, y, none)
+            kernels.bias_act_backward_f64(-x, x, bias, 6, activation, *plain, dx, sums)
+            given |= {"activation": "leaky_relu", "axis": 0}
+            assert_same_bits(pyleaky.bias_act(x[None], bias, **given)[0], y)
+            assert_same_bits(pyleaky.bias_act_backward(-x[None], x[None], bias, **given)[0][0], dx)
+            assert_same_bits(pyleaky.bias_act_double_backward(-x[None], x[None], x[None], bias, **given)[0][0], dx)
 
 
 def test_gains_that_float32_cannot_hold():
     x, bias = X.astype(np.float32), BIAS.astype(np.float32)
     for gain in (1e-60, 1e60):
-        assert np.isfinite(pyleaky.bias_act(X, BIAS, gain=gain)).all()
+        assert np.isfinite(pyleaky.bias_act(X, BIAS, gain=gain, activation="leaky_relu")).all()
         with pytest.raises(ValueError, match="gain must be positive and finite in float32, where float32 is computed"):
-            pyleaky.bias_act(x, bias, gain=gain)
+            pyleaky.bias_act(x, bias, gain=gain, activation="leaky_relu")
     with pytest.raises(ValueError, match=r"gain must be above 0\.5"):
-        pyleaky.bias_act_backward(x, bias=bias, output=x, gain=0.5 + 1e-12)
+        pyleaky.bias_act_backward(x, bias=bias, output=x, gain=0.5 + 1e-12, activation="leaky_relu")
 
 
 def test_outs_that_are_refused():
@@ -642,13 +710,13 @@ def test_outs_that_are_refused():
         ([0.0], TypeError, "out must be an array, got list"),
     ]:
         with pytest.raises(error, match=message):
-            pyleaky.bias_act(X, BIAS, out=out)
+            pyleaky.bias_act(X, BIAS, out=out, activation="leaky_relu")
         with pytest.raises(error, match=message):
-            pyleaky.bias_act_backward(X, X, BIAS, out=out)
+            pyleaky.bias_act_backward(X, X, BIAS, out=out, activation="leaky_relu")
 
 
 def test_shapes_of_the_double_backward_function():
     with pytest.raises(ValueError, match=r"gg has shape \(1, 3\), x has shape \(2, 3\)"):
         pyleaky.bias_act_double_backward(X[:1], X, X, BIAS, activation="elu")
     with pytest.raises(ValueError, match=r"grad has shape \(1, 3\), x has shape \(2, 3\)"):
-        pyleaky.bias_act_double_backward(X, X[:1], X, BIAS)
+        pyleaky.bias_act_double_backward(X, X[:1], X, BIAS, activation="leaky_relu")

@@ -127,9 +127,11 @@ FUSED = {
     "rrelu": lambda x, grad, w: pyleaky.rrelu(x, seed=1),
     "rrelu-evaluation": lambda x, grad, w: pyleaky.rrelu(x, training=False),
     "rrelu_backward": lambda x, grad, w: pyleaky.rrelu_backward(grad, x, seed=1),
-    "bias_act": lambda x, grad, w: pyleaky.bias_act(x, w, clamp=1.5),
-    "bias_act_backward": lambda x, grad, w: pyleaky.bias_act_backward(grad, x, w, clamp=1.5),
-    "bias_act_backward-output": lambda x, grad, w: pyleaky.bias_act_backward(grad, output=x, bias=w),
+    "bias_act": lambda x, grad, w: pyleaky.bias_act(x, w, clamp=1.5, activation="leaky_relu"),
+    "bias_act_backward": lambda x, grad, w: pyleaky.bias_act_backward(grad, x, w, clamp=1.5, activation="leaky_relu"),
+    "bias_act_backward-output": lambda x, grad, w: pyleaky.bias_act_backward(
+        grad, output=x, bias=w, activation="leaky_relu"
+    ),
     "bias_act_double_backward": lambda x, grad, w: pyleaky.bias_act_double_backward(x, grad, x, w, activation="elu"),
 }
 WITHOUT_AXIS = ("dropout", "dropout-evaluation", "dropout_backward", "rrelu", "rrelu-evaluation", "rrelu_backward")
@@ -217,7 +219,9 @@ def test_fused_pandas_of_other_dtypes():
     frame = pd.DataFrame({"a": np.float16([-1, 2]), "b": np.float32([-3, 4])})
     assert (pyleaky.rrelu(frame, seed=1).dtypes == np.float32).all()
     bias = pd.DataFrame(np.ones((2, 3), np.float32), columns=list("uvw"))
-    dx, dbias = pyleaky.bias_act_backward(bias, bias, pd.Series([0.5, 1, 2], index=list("uvw"), dtype=np.float32))
+    dx, dbias = pyleaky.bias_act_backward(
+        bias, bias, pd.Series([0.5, 1, 2], index=list("uvw"), dtype=np.float32), activation="leaky_relu"
+    )
     assert type(dx) is pd.DataFrame
     assert type(dbias) is pd.Series
     assert dbias.index.tolist() == list("uvw")
@@ -304,17 +308,25 @@ def test_dimensions_by_name():
             pyleaky.prelu_backward(grad, x, plain_w, axis=axis)[1],
             pyleaky.prelu_backward(plain_grad, plain_x, plain_w, axis=1)[1],
         )
-        np.testing.assert_array_equal(pyleaky.bias_act(x, plain_w, axis=axis), pyleaky.bias_act(plain_x, plain_w))
-        dbias = pyleaky.bias_act_backward(grad, x, plain_w, axis=axis)[1]
+        np.testing.assert_array_equal(
+            pyleaky.bias_act(x, plain_w, axis=axis, activation="leaky_relu"),
+            pyleaky.bias_act(plain_x, plain_w, activation="leaky_relu"),
+        )
+        dbias = pyleaky.bias_act_backward(grad, x, plain_w, axis=axis, activation="leaky_relu")[1]
         assert type(dbias) is np.ndarray
-        np.testing.assert_array_equal(dbias, pyleaky.bias_act_backward(plain_grad, plain_x, plain_w)[1])
+        np.testing.assert_array_equal(
+            dbias, pyleaky.bias_act_backward(plain_grad, plain_x, plain_w, activation="leaky_relu")[1]
+        )
     # The weight's own dimension counts, wherever x has it, and the order of grad's dimensions does not.
     turned = x.transpose("pixel", "channel", "batch")
-    np.testing.assert_array_equal(pyleaky.bias_act(turned, w).transpose(*x.dims), pyleaky.bias_act(x, w))
+    np.testing.assert_array_equal(
+        pyleaky.bias_act(turned, w, activation="leaky_relu").transpose(*x.dims),
+        pyleaky.bias_act(x, w, activation="leaky_relu"),
+    )
     np.testing.assert_array_equal(pyleaky.prelu(turned, w).transpose(*x.dims), pyleaky.prelu(x, w))
     for call in (
         lambda grad: pyleaky.prelu_backward(grad, x, w)[0],
-        lambda grad: pyleaky.bias_act_backward(grad, x, w)[0],
+        lambda grad: pyleaky.bias_act_backward(grad, x, w, activation="leaky_relu")[0],
         lambda grad: pyleaky.rrelu_backward(grad, x, seed=1),
         lambda grad: pyleaky.leaky_relu_backward(grad, x).transpose(*x.dims),
     ):
@@ -339,7 +351,7 @@ def test_datasets_go_variable_by_variable():
     for call in (
         lambda: pyleaky.prelu(dataset, np.ones(3), axis=1),
         lambda: pyleaky.dropout(dataset, seed=1),
-        lambda: pyleaky.bias_act(dataset),
+        lambda: pyleaky.bias_act(dataset, activation="leaky_relu"),
         lambda: pyleaky.prelu_backward(dataset, dataset, np.ones(3)),
     ):
         with pytest.raises(TypeError, match=r"(x|grad) is an xarray\.Dataset; call the function for each"):
@@ -352,14 +364,15 @@ def test_xarray_errors():
         (ValueError, "axis names dimension 'colour', x has 'batch', 'channel', 'pixel'",
          lambda: pyleaky.prelu(x, w.data, axis="colour")),
         (ValueError, "axis names dimension 'colour'", lambda: pyleaky.prelu_backward(grad, x, w.data, axis="colour")),
-        (ValueError, "axis names dimension 'colour'", lambda: pyleaky.bias_act(x, w.data, axis="colour")),
         (ValueError, "axis names dimension 'colour'",
-         lambda: pyleaky.bias_act_backward(grad, x, w.data, axis="colour")),
+         lambda: pyleaky.bias_act(x, w.data, axis="colour", activation="leaky_relu")),
+        (ValueError, "axis names dimension 'colour'",
+         lambda: pyleaky.bias_act_backward(grad, x, w.data, axis="colour", activation="leaky_relu")),
         (ValueError, "the weight or bias has dimension 'colour', x has 'batch'",
          lambda: pyleaky.prelu(x, w.rename(channel="colour"))),
         (ValueError, "the weight or bias has dimension 'colour'",
-         lambda: pyleaky.bias_act(x, w.rename(channel="colour"))),
-        (ValueError, "(?i)channel", lambda: pyleaky.bias_act(x, w[::-1])),
+         lambda: pyleaky.bias_act(x, w.rename(channel="colour"), activation="leaky_relu")),
+        (ValueError, "(?i)channel", lambda: pyleaky.bias_act(x, w[::-1], activation="leaky_relu")),
         (ValueError, "x has dimensions 'batch', 'channel', 'pixel', grad has 'batch', 'channel'; they must be equal",
          lambda: pyleaky.relu_backward(grad[..., 0], x)),
         (ValueError, "grad has dimensions 'batch', 'channel', x has 'batch', 'channel', 'pixel'; they must be equal",
@@ -367,11 +380,13 @@ def test_xarray_errors():
         (ValueError, "grad has shape", lambda: pyleaky.relu_backward(grad.data[:2], x)),
         (TypeError, "out cannot be combined with xarray's objects", lambda: pyleaky.relu(x, out=x)),
         (TypeError, "out cannot be combined with x in a container", lambda: pyleaky.dropout(x, seed=1, out=x.data)),
-        (TypeError, "out cannot be combined with x in a container", lambda: pyleaky.bias_act(x, out=x.data)),
+        (TypeError, "out cannot be combined with x in a container",
+         lambda: pyleaky.bias_act(x, out=x.data, activation="leaky_relu")),
         (TypeError, "x must be a NumPy or CuPy array, got DataArray", lambda: pyleaky.relu(x, return_mask=True)),
-        (TypeError, "return_mask=True is for NumPy and CuPy arrays", lambda: pyleaky.bias_act(x, return_mask=True)),
+        (TypeError, "return_mask=True is for NumPy and CuPy arrays",
+         lambda: pyleaky.bias_act(x, return_mask=True, activation="leaky_relu")),
         (TypeError, "a mask goes with NumPy and CuPy arrays",
-         lambda: pyleaky.bias_act_backward(grad, output=x, mask=np.zeros(8, np.uint8))),
+         lambda: pyleaky.bias_act_backward(grad, output=x, mask=np.zeros(8, np.uint8), activation="leaky_relu")),
     ]:  # fmt: skip
         with pytest.raises(error, match=message):
             call()
@@ -393,7 +408,7 @@ def test_memory_maps(tmp_path, dtype):
         lambda x, grad, **options: pyleaky.prelu(x, w, axis=1, **options),
         lambda x, grad, **options: pyleaky.dropout(x, seed=1, **options),
         lambda x, grad, **options: pyleaky.rrelu_backward(grad, x, seed=1, **options),
-        lambda x, grad, **options: pyleaky.bias_act(x, w, **options),
+        lambda x, grad, **options: pyleaky.bias_act(x, w, activation="relu", **options),
     ):
         expected = call(x, grad)
         result = call(mapped["x"], mapped["grad"])

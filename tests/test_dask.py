@@ -35,7 +35,7 @@ ELEMENTWISE = {
     "leaky_relu_backward": lambda x, grad, w: pyleaky.leaky_relu_backward(grad, output=x, negative_slope=0.3),
     "elu_backward": lambda x, grad, w: pyleaky.elu_backward(grad, output=x),
     "celu_double_backward": lambda x, grad, w: pyleaky.celu_double_backward(grad, x, x, 0.7),
-    "bias_act": lambda x, grad, w: pyleaky.bias_act(x, w, clamp=0.9),
+    "bias_act": lambda x, grad, w: pyleaky.bias_act(x, w, clamp=0.9, activation="leaky_relu"),
     "bias_act-elu": lambda x, grad, w: pyleaky.bias_act(x, axis=2, activation="elu"),
     "dropout": lambda x, grad, w: pyleaky.dropout(x, 0.3, seed=2**63 + 5, start=2**34 - 7),
     "dropout_backward": lambda x, grad, w: pyleaky.dropout_backward(grad, 0.3, seed=2**63 + 5, start=2**64 - 210),
@@ -52,11 +52,13 @@ WITH_SUMS = {
     "prelu-last": lambda x, grad, w: pyleaky.prelu_backward(grad, x, w[:5], axis=-1),
     "prelu-two": lambda x, grad, w: pyleaky.prelu_backward(grad, x, w[:5, None] * w, axis=(2, 1)),
     "prelu-each": lambda x, grad, w: pyleaky.prelu_backward(grad, x, x),
-    "bias_act": lambda x, grad, w: pyleaky.bias_act_backward(grad, x, w, clamp=0.9),
+    "bias_act": lambda x, grad, w: pyleaky.bias_act_backward(grad, x, w, clamp=0.9, activation="leaky_relu"),
     "bias_act-output": lambda x, grad, w: pyleaky.bias_act_backward(grad, output=x, bias=w, activation="selu"),
-    "bias_act-no-bias": lambda x, grad, w: pyleaky.bias_act_backward(grad, x),
+    "bias_act-no-bias": lambda x, grad, w: pyleaky.bias_act_backward(grad, x, activation="leaky_relu"),
     "bias_act_double": lambda x, grad, w: pyleaky.bias_act_double_backward(grad, x, x, w, activation="elu"),
-    "bias_act_double-linear": lambda x, grad, w: pyleaky.bias_act_double_backward(grad, x, x, w[:5], axis=2),
+    "bias_act_double-linear": lambda x, grad, w: pyleaky.bias_act_double_backward(
+        grad, x, x, w[:5], axis=2, activation="leaky_relu"
+    ),
 }
 
 
@@ -128,7 +130,7 @@ def test_dx_and_sums_share_one_pass(monkeypatch):
     x, grad = da.from_array(x, (3, 4, 5)), da.from_array(grad, (3, 4, 5))
     for module, name, call in [
         (_functions, "_prelu_gradients", lambda: pyleaky.prelu_backward(grad, x, w, axis=1)),
-        (_fused, "gradients_with", lambda: pyleaky.bias_act_backward(grad, x, w)),
+        (_fused, "gradients_with", lambda: pyleaky.bias_act_backward(grad, x, w, activation="leaky_relu")),
     ]:
         lazy, done, function = call(), [], getattr(module, name)
 
@@ -176,11 +178,11 @@ def test_names_tell_equal_calls_and_only_those():
         lambda k: pyleaky.leaky_relu(x, 0.1 + k),
         lambda k: pyleaky.dropout(x, 0.5, seed=k),
         lambda k: pyleaky.rrelu(x, seed=1, start=k),
-        lambda k: pyleaky.bias_act(x, np.full(6, k)),
-        lambda k: pyleaky.bias_act(x, gain=1.0 + k),
+        lambda k: pyleaky.bias_act(x, np.full(6, k), activation="leaky_relu"),
+        lambda k: pyleaky.bias_act(x, gain=1.0 + k, activation="leaky_relu"),
         lambda k: pyleaky.prelu_backward(x, x, 0.1 + k)[0],
         lambda k: pyleaky.prelu_backward(x, x, 0.1 + k)[1],
-        lambda k: pyleaky.bias_act_backward(x, x, np.full(6, k))[1],
+        lambda k: pyleaky.bias_act_backward(x, x, np.full(6, k), activation="leaky_relu")[1],
     ):
         assert call(0).name == call(0).name != call(1).name
 
@@ -214,9 +216,31 @@ def test_out_where_and_dtype():
 
 def test_integers_give_float64():
     x = da.from_array(np.arange(-5, 5, dtype=np.int8), 3)
-    for call in (pyleaky.relu, pyleaky.selu, lambda x: pyleaky.dropout(x, seed=1), pyleaky.bias_act):
-        y = call(x if call is not pyleaky.bias_act else x[:, None])
+    for call in (
+        pyleaky.relu,
+        pyleaky.selu,
+        lambda x: pyleaky.dropout(x, seed=1),
+        lambda x: pyleaky.bias_act(x, activation="relu"),
+    ):
+        y = call(x)
         assert y.dtype == y.compute(scheduler="synchronous").dtype == np.float64
+
+
+def test_equal_numbers_have_names_of_their_own():
+    """0.0 and -0.0 in one graph, where equal names would be one task."""
+    x = np.array([[-1.0, 1.0, -0.0, 0.0]])
+    for call in (
+        pyleaky.leaky_relu,
+        lambda x, zero: pyleaky.leaky_relu_backward(x, x, zero),
+        lambda x, zero: pyleaky.prelu_backward(x, x, zero)[0],
+        lambda x, zero: pyleaky.rrelu(x, zero, zero, seed=1),
+        lambda x, zero: pyleaky.bias_act(x, activation="leaky_relu", negative_slope=zero),
+        lambda x, zero: pyleaky.bias_act(x, activation="linear", clamp=zero),
+        lambda x, zero: pyleaky.bias_act_backward(x, x, activation="leaky_relu", negative_slope=zero)[0],
+    ):
+        lazy = [call(da.from_array(x, 2), zero) for zero in (0.0, -0.0)]
+        for found, zero in zip(da.compute(*lazy, scheduler="synchronous"), (0.0, -0.0), strict=True):
+            assert_same_bits(found, call(x, zero))
 
 
 def test_chunks_of_unknown_size():
@@ -233,8 +257,8 @@ def test_chunks_of_unknown_size():
         lambda: pyleaky.dropout_backward(unknown, seed=1),
         lambda: pyleaky.rrelu(unknown, seed=1),
         lambda: pyleaky.rrelu_backward(unknown, unknown, seed=1),
-        lambda: pyleaky.bias_act(unknown, np.ones(3), axis=0),
-        lambda: pyleaky.bias_act_backward(unknown, unknown, np.ones(3), axis=0),
+        lambda: pyleaky.bias_act(unknown, np.ones(3), axis=0, activation="leaky_relu"),
+        lambda: pyleaky.bias_act_backward(unknown, unknown, np.ones(3), axis=0, activation="leaky_relu"),
     ):
         with pytest.raises(ValueError, match=r"chunks of unknown size.*compute_chunk_sizes\(\)"):
             call()
@@ -276,20 +300,40 @@ def test_blocks_of_cupy(cupy):
 BAD = {
     "grad's shape": (ValueError, r"grad has shape \(3, 6, 5\), x has shape", lambda x: pyleaky.relu_backward(x[:3], x)),
     "weight's length": (ValueError, "weight has shape", lambda x: pyleaky.prelu_backward(x, x, np.ones(4), axis=1)),
-    "bias's length": (ValueError, r"bias has shape \(4,\), but x has 6", lambda x: pyleaky.bias_act(x, np.ones(4))),
+    "bias's length": (
+        ValueError,
+        r"bias has shape \(4,\), but x has 6",
+        lambda x: pyleaky.bias_act(x, np.ones(4), activation="leaky_relu"),
+    ),
     "dtype": (TypeError, "x has dtype complex64, expected", lambda x: pyleaky.dropout(x * 1j, seed=1)),
     "dtype of a row": (TypeError, "x has dtype complex64, expected", lambda x: pyleaky.relu(x * 1j)),
     "a mask": (TypeError, "x must be a NumPy or CuPy array", lambda x: pyleaky.relu(x, return_mask=True)),
-    "bias_act's mask": (TypeError, "return_mask=True is for NumPy", lambda x: pyleaky.bias_act(x, return_mask=True)),
+    "bias_act's mask": (
+        TypeError,
+        "return_mask=True is for NumPy",
+        lambda x: pyleaky.bias_act(x, return_mask=True, activation="leaky_relu"),
+    ),
     "from a mask": (
         TypeError,
         "a mask goes with NumPy and CuPy arrays, got dask",
-        lambda x: pyleaky.bias_act_backward(x, output=x, mask=np.zeros(27, np.uint8)),
+        lambda x: pyleaky.bias_act_backward(x, output=x, mask=np.zeros(27, np.uint8), activation="leaky_relu"),
     ),
     "dropout's out": (TypeError, "out cannot be combined with Dask", lambda x: pyleaky.dropout(x, seed=1, out=x)),
-    "bias_act's out": (TypeError, "out cannot be combined with Dask", lambda x: pyleaky.bias_act(x, out=x)),
-    "gain": (ValueError, "gain must be positive and finite in float32", lambda x: pyleaky.bias_act(x, gain=1e-60)),
-    "output alone": (ValueError, "gain must be above 0.5", lambda x: pyleaky.bias_act_backward(x, output=x, gain=0.1)),
+    "bias_act's out": (
+        TypeError,
+        "out cannot be combined with Dask",
+        lambda x: pyleaky.bias_act(x, out=x, activation="leaky_relu"),
+    ),
+    "gain": (
+        ValueError,
+        "gain must be positive and finite in float32",
+        lambda x: pyleaky.bias_act(x, gain=1e-60, activation="leaky_relu"),
+    ),
+    "output alone": (
+        ValueError,
+        "gain must be above 0.5",
+        lambda x: pyleaky.bias_act_backward(x, output=x, gain=0.1, activation="leaky_relu"),
+    ),
 }
 
 
@@ -306,7 +350,7 @@ def test_tensors_do_not_mix(torch):
     for argument, call in {
         "negative_slope": lambda: pyleaky.leaky_relu(x, tensor),
         "weight": lambda: pyleaky.prelu_backward(x, x, tensor, axis=1),
-        "bias": lambda: pyleaky.bias_act(x, tensor),
+        "bias": lambda: pyleaky.bias_act(x, tensor, activation="leaky_relu"),
         "grad": lambda: pyleaky.rrelu_backward(tensor, x, seed=1),
         "out": lambda: pyleaky.relu(x, out=tensor),
     }.items():

@@ -103,7 +103,7 @@ def test_forward_and_backward_over_more_than_a_worker_has(client):
     y = pyleaky.leaky_relu(x, 0.25)
     slope_grad = pyleaky.leaky_relu_backward(y, x, 0.25)
     prelu_dx, dweight = pyleaky.prelu_backward(y, x, weight, axis=1)
-    act_dx, dbias = pyleaky.bias_act_backward(y, x, bias, axis=1, gain=0.5, clamp=2.0)
+    act_dx, dbias = pyleaky.bias_act_backward(y, x, bias, axis=1, gain=0.5, clamp=2.0, activation="leaky_relu")
     dropped = pyleaky.dropout(x, 0.25, seed=3)
     lazy = {
         "y": y.sum(dtype=np.float64),
@@ -219,8 +219,8 @@ def test_dtypes(client, dtype):
         lambda x, grad: pyleaky.leaky_relu(x, 0.1),
         lambda x, grad: pyleaky.elu_backward(grad, x, 0.5),
         lambda x, grad: pyleaky.prelu_backward(grad, x, weight, axis=1),
-        lambda x, grad: pyleaky.bias_act(x, weight),
-        lambda x, grad: pyleaky.bias_act_backward(grad, x, weight),
+        lambda x, grad: pyleaky.bias_act(x, weight, activation="leaky_relu"),
+        lambda x, grad: pyleaky.bias_act_backward(grad, x, weight, activation="leaky_relu"),
         lambda x, grad: pyleaky.dropout_backward(grad, 0.5, seed=9),
         lambda x, grad: pyleaky.rrelu(x, seed=9),
     ]
@@ -244,7 +244,9 @@ def test_graphs_pickle_and_arrays_stay_on_the_cluster(client):
     weight, bias = np.float32([0.5, 1, 2, 3]), np.zeros(4, np.float32)
 
     def results(x):
-        return *pyleaky.prelu_backward(x, x, weight, axis=1), pyleaky.dropout(pyleaky.bias_act(x, bias), 0.5, seed=1)
+        return *pyleaky.prelu_backward(x, x, weight, axis=1), pyleaky.dropout(
+            pyleaky.bias_act(x, bias, activation="leaky_relu"), 0.5, seed=1
+        )
 
     lazy, expected = results(x), results(plain)
     for one, other, value in zip(lazy, pickle.loads(pickle.dumps(lazy)), expected, strict=True):

@@ -162,7 +162,9 @@ def test_examples_of_the_page_on_jax():
     x = np.asarray(namespace["x"])
     expected = pyleaky.prelu_backward(np.ones_like(x), x, np.full(3, 0.25, np.float32), axis=1)[1]
     np.testing.assert_allclose(namespace["dweight"], expected, rtol=1e-5)
-    expected = pyleaky.bias_act_backward(np.ones_like(x), x, np.zeros(3, np.float32), clamp=256.0)[1]
+    expected = pyleaky.bias_act_backward(
+        np.ones_like(x), x, np.zeros(3, np.float32), clamp=256.0, activation="leaky_relu"
+    )[1]
     np.testing.assert_allclose(namespace["dbias"], expected, rtol=1e-5)
     exec(seeds, namespace)
     for k, row in enumerate(namespace["each"]):

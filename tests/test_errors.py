@@ -255,7 +255,10 @@ def test_other_tensors_of_pytorch(torch):
         training.clip_grad_norm([torch.nn.Parameter(given.a)], 1.0)
     # What has no gradient to lose is taken as numpy.exp takes it.
     np.testing.assert_array_equal(pyleaky.relu([given.row, given.row]), np.ones((2, 3)))
-    np.testing.assert_array_equal(pyleaky.bias_act(tensors.A, gain=given.number), pyleaky.bias_act(tensors.A, gain=0.5))
+    np.testing.assert_array_equal(
+        pyleaky.bias_act(tensors.A, gain=given.number, activation="leaky_relu"),
+        pyleaky.bias_act(tensors.A, gain=0.5, activation="leaky_relu"),
+    )
     # Memoryviews: Cython's own message.
     for call in (lambda t: kernels.relu_f32(t, np.ones(3, "f4")), lambda t: kernels.relu_f32(np.ones(3, "f4"), t)):
         with pytest.raises(TypeError, match="a bytes-like object is required, not 'Tensor'"):

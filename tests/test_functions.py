@@ -5,6 +5,7 @@ import inspect
 import itertools
 import multiprocessing
 import pickle
+import re
 import threading
 import warnings
 
@@ -44,7 +45,7 @@ every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype._
 
 
 RRELU = "(x, lower=0.125, upper=0.3333333333333333, *, seed=None, start=0, "
-BIAS_ACT = "axis=1, activation='leaky_relu', negative_slope=0.2, gain=None, clamp=None"
+BIAS_ACT = "axis=1, activation, negative_slope=0.01, gain=1.0, clamp=None"
 
 
 def test_signatures():
@@ -84,6 +85,24 @@ def test_signatures():
     assert sorted(set(pyleaky.__all__) - set(CALLABLES)) == ["SELU_ALPHA", "SELU_SCALE", "plot_activations"]
     for name, signature in signatures.items():
         assert str(inspect.signature(getattr(pyleaky, name))) == signature
+
+
+# What belongs to one direction; the rest are the parameters of the activation.
+OF_ONE_CALL = {"x", "grad", "gg", "output", "mask", "out", "where", "dtype", "return_mask", "return_seed"}
+
+
+def parameters_of(name):
+    parameters = inspect.signature(getattr(pyleaky, name)).parameters
+    return {key: (one.default, one.kind) for key, one in parameters.items() if key not in OF_ONE_CALL}
+
+
+@pytest.mark.parametrize("name", [name for name in pyleaky.__all__ if name.endswith("_backward")])
+def test_backward_functions_repeat_the_parameters_of_the_forward_call(name):
+    forward = name.removesuffix("_backward").removesuffix("_double")
+    assert parameters_of(name) == parameters_of(forward)
+    repeat = getattr(pyleaky, name).__doc__.split("\n\n")[1]
+    assert repeat.strip().startswith("Repeat the parameters of the forward call")
+    assert parameters_of(name).keys() - {"bias"} <= set(re.findall(r"\w+", repeat))
 
 
 @every_dtype

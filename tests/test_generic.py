@@ -288,7 +288,7 @@ def test_bias_act(lib, activation, dtype):
     x, grad = (rng.normal(size=(4, 3, 5)).astype(dtype) for _ in range(2))
     bias = rng.normal(size=3).astype(dtype)
     eps = float(finfo(dtype).eps)
-    for options in ({}, {"gain": 3.0, "clamp": 1.5}):
+    for options in ({"negative_slope": 0.2, "gain": None}, {"gain": 3.0, "clamp": 1.5}):
         options = {"activation": activation, **options}
         for call in (
             lambda g, x, b: pyleaky.bias_act(x, b, **options),  # noqa: B023
@@ -315,8 +315,8 @@ FUNCTIONS = {
     "dropout": (lambda x: pyleaky.dropout(x, seed=1), lambda g, x: pyleaky.dropout_backward(g, seed=1)),
     "rrelu": (lambda x: pyleaky.rrelu(x, seed=1), lambda g, x: pyleaky.rrelu_backward(g, x, seed=1)),
     "bias_act": (
-        lambda x: pyleaky.bias_act(x, clamp=2.0, axis=0),
-        lambda g, x: pyleaky.bias_act_backward(g, x, clamp=2.0, axis=0)[0],
+        lambda x: pyleaky.bias_act(x, clamp=2.0, axis=0, activation="leaky_relu"),
+        lambda g, x: pyleaky.bias_act_backward(g, x, clamp=2.0, axis=0, activation="leaky_relu")[0],
     ),
 }
 # At 0 and NaN too, where the rules say what the derivative is; far out, where an exponential would overflow.
@@ -464,7 +464,8 @@ def test_bad_input(lib):
         (TypeError, f"x is a {kind}, but weight is a numpy.ndarray; move one of them with {module}'s asarray",
          lambda: pyleaky.prelu(x, np.ones(3))),
         (TypeError, f"x is a {kind}, but grad is a numpy.ndarray", lambda: pyleaky.relu_backward(np.ones((2, 3)), x)),
-        (TypeError, f"x is a {kind}, but bias is a numpy.ndarray", lambda: pyleaky.bias_act(x, [1.0] * 3)),
+        (TypeError, f"x is a {kind}, but bias is a numpy.ndarray",
+         lambda: pyleaky.bias_act(x, [1.0] * 3, activation="leaky_relu")),
         (TypeError, "x has dtype complex64, expected float16, bfloat16, float32, float64, an integer dtype or bool",
          lambda: pyleaky.relu(lib.asarray(np.ones(3, np.complex64)))),
         (TypeError, "x has dtype complex64, expected", lambda: pyleaky.dropout(lib.asarray(np.ones(3, "F")), seed=1)),
@@ -472,15 +473,20 @@ def test_bad_input(lib):
         (TypeError, "where is for NumPy and CuPy arrays only", lambda: pyleaky.relu(x, where=x > 0)),
         (TypeError, "out is for NumPy and CuPy arrays only", lambda: pyleaky.dropout(x, seed=1, out=x)),
         (TypeError, "x must be a NumPy or CuPy array", lambda: pyleaky.relu(x, return_mask=True)),
-        (TypeError, "a mask goes with NumPy and CuPy arrays", lambda: pyleaky.bias_act_backward(x, output=x, mask=x)),
-        (TypeError, "return_mask=True is for NumPy and CuPy arrays", lambda: pyleaky.bias_act(x, return_mask=True)),
+        (TypeError, "a mask goes with NumPy and CuPy arrays",
+         lambda: pyleaky.bias_act_backward(x, output=x, mask=x, activation="leaky_relu")),
+        (TypeError, "return_mask=True is for NumPy and CuPy arrays",
+         lambda: pyleaky.bias_act(x, return_mask=True, activation="leaky_relu")),
         (TypeError, "dtype is .*int.*, expected one of float16", lambda: pyleaky.relu(x, dtype=np.int32)),
         (ValueError, r"grad has shape \(2,\), x has shape \(2, 3\)", lambda: pyleaky.relu_backward(x[:, 0], x)),
-        (ValueError, r"bias has shape \(2,\), but x has 3", lambda: pyleaky.bias_act(x, x[:, 0])),
+        (ValueError, r"bias has shape \(2,\), but x has 3",
+         lambda: pyleaky.bias_act(x, x[:, 0], activation="leaky_relu")),
         (ValueError, "weight has shape", lambda: pyleaky.prelu(x, x[:, 0], axis=1)),
-        (ValueError, "gain must be positive and finite in float32", lambda: pyleaky.bias_act(x, gain=1e-60)),
-        (ValueError, "axis 2 is out of bounds", lambda: pyleaky.bias_act(x, x[0, :], axis=2)),
-        (ValueError, "gain must be above 0.5", lambda: pyleaky.bias_act_backward(x, output=x, gain=0.5)),
+        (ValueError, "gain must be positive and finite in float32",
+         lambda: pyleaky.bias_act(x, gain=1e-60, activation="leaky_relu")),
+        (ValueError, "axis 2 is out of bounds", lambda: pyleaky.bias_act(x, x[0, :], axis=2, activation="leaky_relu")),
+        (ValueError, "gain must be above 0.5",
+         lambda: pyleaky.bias_act_backward(x, output=x, gain=0.5, activation="leaky_relu")),
     ]:  # fmt: skip
         with pytest.raises(error, match=message):
             call()
@@ -492,9 +498,13 @@ def test_out_and_masks_point_to_the_functions_for_tensors():
     for argument, message, call in [
         ("out", "^out is for NumPy and CuPy arrays only", lambda: pyleaky.relu(x, out=x)),
         ("out", "^out is for NumPy and CuPy arrays only", lambda: pyleaky.dropout(x, seed=1, out=x)),
-        ("out", "^out is for NumPy and CuPy arrays only", lambda: pyleaky.bias_act(x, out=x)),
+        ("out", "^out is for NumPy and CuPy arrays only", lambda: pyleaky.bias_act(x, out=x, activation="leaky_relu")),
         ("where", "^where is for NumPy and CuPy arrays only", lambda: pyleaky.relu(x, where=x)),
-        ("grad", "^a mask goes with .*got torch.Tensor", lambda: pyleaky.bias_act_backward(x, output=x, mask=x)),
+        (
+            "grad",
+            "^a mask goes with .*got torch.Tensor",
+            lambda: pyleaky.bias_act_backward(x, output=x, mask=x, activation="leaky_relu"),
+        ),
         ("mask", "^mask must be an array of uint8.*got torch.Tensor", lambda: pyleaky.relu_backward(x, mask=x)),
     ]:
         with pytest.raises(TypeError, match=message + ".*" + hint.format(argument)):
@@ -521,12 +531,12 @@ def test_objects_that_are_no_arrays():
     for call in (
         pyleaky.relu,
         pyleaky.selu,
-        pyleaky.bias_act,
+        lambda x: pyleaky.bias_act(x, activation="relu"),
         lambda x: pyleaky.dropout(x, seed=1),
         lambda x: pyleaky.rrelu(x, seed=1),
         lambda x: pyleaky.relu_backward(x, x),
         lambda x: pyleaky.prelu_backward(x, x, 0.1),
-        lambda x: pyleaky.bias_act_backward(x, x),
+        lambda x: pyleaky.bias_act_backward(x, x, activation="leaky_relu"),
     ):
         for bad in (object(), {}, "text", None, lambda: 0):
             with pytest.raises(TypeError, match=r"(x|grad) has dtype .*, expected float16|exactly one of x"):
@@ -557,7 +567,7 @@ else:
         lambda x: pyleaky.relu(x),
         lambda x: pyleaky.relu_backward(x, x),
         lambda x: pyleaky.dropout(x, seed=1),
-        lambda x: pyleaky.bias_act(x),
+        lambda x: pyleaky.bias_act(x, activation="relu"),
     ):
         try:
             call(torch.ones(3, requires_grad=True))

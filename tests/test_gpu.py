@@ -568,8 +568,8 @@ def test_bfloat16_needs_cupy_14(cupy, monkeypatch):
         lambda: pyleaky.prelu_backward(x, x, x),
         lambda: pyleaky.dropout(x, seed=1),
         lambda: pyleaky.rrelu(x, seed=1),
-        lambda: pyleaky.bias_act(x, axis=0),
-        lambda: pyleaky.bias_act_backward(x, x, axis=0),
+        lambda: pyleaky.bias_act(x, axis=0, activation="leaky_relu"),
+        lambda: pyleaky.bias_act_backward(x, x, axis=0, activation="leaky_relu"),
         lambda: training.clip_grad_norm([x], 1.0),
     ):
         with pytest.raises(TypeError, match=r"^bfloat16 on the GPU needs CuPy 14 or newer, found CuPy 13\.6\.0$"):
@@ -749,7 +749,9 @@ def test_sums_that_overflow_are_infinite(cupy):
         x = cupy.asarray(np.full((4, 8), -3e38, np.float32))
         total = pyleaky.prelu_backward(cupy.asarray(sign * big), x, cupy.asarray(np.ones(8, np.float32)))[1]
         np.testing.assert_array_equal(to_numpy(total), np.full(8, -sign * np.inf, np.float32))
-    dbias = pyleaky.bias_act_backward(*map(cupy.asarray, (big, -big, big[0])), gain=1.0, negative_slope=1.0)[1]
+    dbias = pyleaky.bias_act_backward(
+        *map(cupy.asarray, (big, -big, big[0])), gain=1.0, negative_slope=1.0, activation="leaky_relu"
+    )[1]
     np.testing.assert_array_equal(to_numpy(dbias), np.full(8, np.inf, np.float32))
 
 
@@ -807,8 +809,8 @@ def test_arrays_at_any_address(cupy, places, dtype):
         lambda x, grad: pyleaky.dropout(x[places], seed=1, start=4),
         lambda x, grad: pyleaky.dropout(x[places], seed=1, start=6, out=x[places]),
         lambda x, grad: pyleaky.rrelu_backward(grad[places], x[places], seed=1),
-        lambda x, grad: pyleaky.bias_act(x[places], axis=0),
-        lambda x, grad: pyleaky.bias_act(x[places], axis=0, return_mask=True, out=x[places]),
+        lambda x, grad: pyleaky.bias_act(x[places], axis=0, activation="leaky_relu"),
+        lambda x, grad: pyleaky.bias_act(x[places], axis=0, return_mask=True, out=x[places], activation="leaky_relu"),
     ):
         assert_same(cupy, call, x, grad)
     for function in (pyleaky.leaky_relu, lambda x, slope: pyleaky.leaky_relu_backward(x, x, slope)):
@@ -841,6 +843,7 @@ def every_call(cupy, dtype=np.float32):
     def array(*shape, of=dtype):
         return cupy.asarray(rng.normal(0, 2, shape).astype(of))
 
+    leaky = functools.partial(functools.partial, activation="leaky_relu")
     many = {name: array(6, 8) for name in ("x", "grad", "gg")}
     x, grad, gg = ({name: many[name]} for name in ("x", "grad", "gg"))
     weight, bias, mask = {"weight": array(8)}, {"bias": array(8)}, {"mask": cupy.asarray(np.ones(6, np.uint8))}
@@ -853,11 +856,11 @@ def every_call(cupy, dtype=np.float32):
         "rrelu_backward": (lambda **given: pyleaky.rrelu_backward(**given, seed=1), grad | x),
         "dropout": (lambda **given: pyleaky.dropout(**given, seed=1), x),
         "dropout_backward": (lambda **given: pyleaky.dropout_backward(**given, p=0.5, seed=1), grad),
-        "bias_act": (pyleaky.bias_act, x | bias),
-        "bias_act, mask": (lambda **given: pyleaky.bias_act(**given, return_mask=True), x | bias),
-        "bias_act_backward": (pyleaky.bias_act_backward, grad | x | bias),
-        "bias_act_backward, no bias": (pyleaky.bias_act_backward, grad | x),
-        "bias_act_backward, mask": (pyleaky.bias_act_backward, grad | bias | mask),
+        "bias_act": (leaky(pyleaky.bias_act), x | bias),
+        "bias_act, mask": (leaky(pyleaky.bias_act, return_mask=True), x | bias),
+        "bias_act_backward": (leaky(pyleaky.bias_act_backward), grad | x | bias),
+        "bias_act_backward, no bias": (leaky(pyleaky.bias_act_backward), grad | x),
+        "bias_act_backward, mask": (leaky(pyleaky.bias_act_backward), grad | bias | mask),
         "bias_act_double_backward": (
             lambda **given: pyleaky.bias_act_double_backward(**given, activation="elu"),
             gg | grad | x | bias,
@@ -973,7 +976,7 @@ import pyleaky
 x = np.linspace(-1, 1, 8)
 grad = np.ones(8)
 for result in (pyleaky.relu(x), pyleaky.elu_backward(grad, x), *pyleaky.prelu_backward(grad, x, 0.1),
-               pyleaky.dropout(x, seed=1), *pyleaky.bias_act_backward(grad, x, x, axis=0)):
+               pyleaky.dropout(x, seed=1), *pyleaky.bias_act_backward(grad, x, x, axis=0, activation="relu")):
     assert type(result) in (np.ndarray, np.float64)
 try:
     pyleaky.relu(cupy.ones(3))

@@ -1,6 +1,7 @@
 """pyleaky.init: gains against mpmath and simulation, the distributions, fans, and every error."""
 
 import doctest
+import inspect
 import math
 import subprocess
 import sys
@@ -61,15 +62,23 @@ SIMULATED = [
     *(
         ("bias_act", keywords, lambda z, keywords=keywords: pyleaky.bias_act(z, **keywords))
         for keywords in (
-            {},
             {"activation": "linear", "gain": 3.0},
-            {"activation": "relu"},
-            {"activation": "leaky_relu", "negative_slope": 0.4},
+            {"activation": "relu", "gain": None},
+            {"activation": "leaky_relu"},
+            {"activation": "leaky_relu", "negative_slope": 0.4, "gain": None},
             {"activation": "elu"},
             {"activation": "selu"},
         )
     ),
 ]
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "leaky_relu", "elu", "selu"])
+def test_defaults_of_bias_act(activation):
+    parameters = inspect.signature(pyleaky.bias_act).parameters
+    defaults = {name: parameters[name].default for name in ("negative_slope", "gain")}
+    expected = init.gain("bias_act", {"activation": activation, **defaults})
+    assert init.gain("bias_act", {"activation": activation}) == expected
 
 
 @pytest.mark.parametrize(("name", "param", "function"), SIMULATED)
@@ -167,8 +176,10 @@ BAD = [
     (lambda: init.gain("celu", 0.0), ValueError, r"param, alpha, must be positive for celu, got 0\.0"),
     (lambda: init.gain("bias_act", 1.0), TypeError, "param must be a dict of bias_act's keywords activation"),
     (lambda: init.gain("bias_act", {"clamp": 1}), TypeError, "param must be a dict of bias_act's keywords"),
+    (lambda: init.gain("bias_act"), TypeError, "param must be a dict of bias_act's keywords .*, got None"),
+    (lambda: init.gain("bias_act", {}), TypeError, "param must be .*, of which activation is required, got {}"),
     (lambda: init.gain("bias_act", {"activation": "x"}), ValueError, "activation must be one of 'linear', .* got 'x'"),
-    (lambda: init.gain("bias_act", {"gain": 0}), ValueError, r"gain must be positive, got 0\.0"),
+    (lambda: init.gain("bias_act", {"activation": "elu", "gain": 0}), ValueError, r"gain must be positive, got 0\.0"),
     (lambda: init.he_normal((), rng=RNG), ValueError, r"shape must have at least 2 dimensions.*, got \(\)"),
     (lambda: init.he_normal((5,), rng=RNG), ValueError, r"shape must have at least 2 dimensions.*, got \(5,\)"),
     (lambda: init.he_normal(5, rng=RNG), TypeError, "shape must be a sequence of integers, got 5"),

@@ -133,10 +133,10 @@ def test_bias_act(activation, shape):
     check(lambda: nn.BiasAct(normal(3, seed=1), activation=activation, clamp=1.5), normal(*shape), shape)
 
 
-def test_bias_act_is_stylegan_leaky_relu_by_default():
+def test_bias_act_has_the_options_that_it_is_given():
     x, bias = normal(5, 3), normal(3, seed=1)
     expected = np.where(x + bias > 0, x + bias, 0.2 * (x + bias)) * math.sqrt(2)
-    layer = nn.BiasAct(bias)
+    layer = nn.BiasAct(bias, activation="leaky_relu", negative_slope=0.2, gain=None)
     np.testing.assert_allclose(layer.forward(x), expected, rtol=1e-12)
     np.testing.assert_array_equal(layer.y, layer.forward(x))
 
@@ -189,7 +189,7 @@ def small_network():
     return nn.Network(
         [
             nn.Conv(0.5 * normal(3, 3, 1, 2), stride=2, padding=1),
-            nn.BiasAct(normal(2, seed=1)),
+            nn.BiasAct(normal(2, seed=1), activation="leaky_relu", negative_slope=0.2, gain=None),
             nn.Reshape(8),
             nn.Dense(normal(8, 4, seed=2), normal(4, seed=3)),
             nn.Activation("prelu", np.full(4, 0.25)),

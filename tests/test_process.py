@@ -118,8 +118,8 @@ hungry = {
     "prelu_backward": lambda: pyleaky.prelu_backward(x, x, w, axis=0),
     "dropout": lambda: pyleaky.dropout(x, seed=1),
     "rrelu": lambda: pyleaky.rrelu(x, seed=1),
-    "bias_act": lambda: pyleaky.bias_act(x, w, axis=0),
-    "bias_act_backward": lambda: pyleaky.bias_act_backward(x, x, w, axis=0),
+    "bias_act": lambda: pyleaky.bias_act(x, w, axis=0, activation="leaky_relu"),
+    "bias_act_backward": lambda: pyleaky.bias_act_backward(x, x, w, axis=0, activation="leaky_relu"),
     "transposed": lambda: pyleaky.relu(x.T),
 }
 small = np.linspace(-1, 1, 1000, dtype=np.float32)
@@ -261,7 +261,7 @@ def forever(call):
         call()
 for call in (
     lambda: pyleaky.elu(x),
-    lambda: pyleaky.bias_act_backward(x, x, w),
+    lambda: pyleaky.bias_act_backward(x, x, w, activation="leaky_relu"),
     lambda: pyleaky.leaky_relu(x.T, return_mask=True),
     lambda: (pyleaky.clear_cache(), pyleaky.dropout(x, seed=1)),
 ):

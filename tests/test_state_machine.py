@@ -358,10 +358,10 @@ class Machine(RuleBasedStateMachine):
             return
         axis = data.draw(st.integers(-x.ndim, x.ndim - 1), label="axis")
         bias = np.linspace(-1, 1, x.shape[axis]).astype(result_type(x))
-        options = {"axis": axis, "activation": activation, "clamp": clamp}
+        options = {"axis": axis, "activation": activation, "negative_slope": 0.2, "gain": None}
+        options |= {} if clamp is None else {"clamp": clamp}
         y, mask = self.call(lambda x, b: pyleaky.bias_act(x, b, **options, return_mask=True), [x, bias])
-        options_of_reference = {} if clamp is None else {"clamp": clamp}
-        expected = Reference(x.astype(result_type(x)), bias, axis, activation, **options_of_reference)
+        expected = Reference(x.astype(result_type(x)), bias, **options)
         exponential = activation in ("elu", "selu")
         loose = (2 if result_type(x) is np.float64 else 1) if exponential else 0
         assert (ulps_apart(np.asarray(y), expected.y) <= loose).all()

@@ -65,14 +65,18 @@ FUNCTIONS = {
         lambda grad, x: pyleaky.dropout_backward(grad, 0.4, seed=SEED),
     ),
     "bias_act": (
-        lambda x: adapter.bias_act(x, fit(WEIGHT, x), clamp=1.0),
-        lambda x: pyleaky.bias_act(x, fit(WEIGHT, x), axis=-1, clamp=1.0),
-        lambda grad, x: pyleaky.bias_act_backward(grad, x, fit(WEIGHT, x), axis=-1, clamp=1.0)[0],
+        lambda x: adapter.bias_act(x, fit(WEIGHT, x), clamp=1.0, activation="leaky_relu"),
+        lambda x: pyleaky.bias_act(x, fit(WEIGHT, x), axis=-1, clamp=1.0, activation="leaky_relu"),
+        lambda grad, x: pyleaky.bias_act_backward(grad, x, fit(WEIGHT, x), axis=-1, clamp=1.0, activation="leaky_relu")[
+            0
+        ],
     ),
     "bias_act by x": (
-        lambda x: adapter.bias_act(x, fit(WEIGHT, x), negative_slope=-0.3),
-        lambda x: pyleaky.bias_act(x, fit(WEIGHT, x), axis=-1, negative_slope=-0.3),
-        lambda grad, x: pyleaky.bias_act_backward(grad, x, fit(WEIGHT, x), axis=-1, negative_slope=-0.3)[0],
+        lambda x: adapter.bias_act(x, fit(WEIGHT, x), negative_slope=-0.3, activation="leaky_relu"),
+        lambda x: pyleaky.bias_act(x, fit(WEIGHT, x), axis=-1, negative_slope=-0.3, activation="leaky_relu"),
+        lambda grad, x: pyleaky.bias_act_backward(
+            grad, x, fit(WEIGHT, x), axis=-1, negative_slope=-0.3, activation="leaky_relu"
+        )[0],
     ),
     "bias_act, elu, no bias": (
         lambda x: adapter.bias_act(x, activation="elu"),
@@ -202,7 +206,7 @@ def test_prelu_along_axes_and_its_sums(mode):
 @pytest.mark.parametrize("activation", ["linear", "relu", "leaky_relu", "elu", "selu"])
 def test_bias_act_and_its_sums(activation, mode):
     x, grad = array(), array(seed=1)
-    for axis, keywords in [(-1, {}), (1, {"gain": 0.4, "clamp": 0.9}), (0, {"negative_slope": -0.3})]:
+    for axis, keywords in [(-1, {"gain": None}), (1, {"gain": 0.4, "clamp": 0.9}), (0, {"negative_slope": -0.3})]:
         bias = array(shape=(SHAPE[axis],), seed=2)
         keywords |= {"axis": axis, "activation": activation}
 
@@ -248,8 +252,11 @@ WIDE = {
     "prelu broadcast": (adapter.prelu, [(2, 3), (3,)]),
     "dropout": (lambda x: adapter.dropout(x, seed=3), [(3, 4)]),
     "rrelu": (lambda x: adapter.rrelu(x, seed=3), [(3, 4)]),
-    "bias_act": (lambda x, b: adapter.bias_act(x, b, clamp=1.5), [(2, 3), (3,)]),
-    "bias_act by x": (lambda x, b: adapter.bias_act(x, b, axis=1, negative_slope=-0.3), [(2, 3, 2), (3,)]),
+    "bias_act": (lambda x, b: adapter.bias_act(x, b, clamp=1.5, activation="leaky_relu"), [(2, 3), (3,)]),
+    "bias_act by x": (
+        lambda x, b: adapter.bias_act(x, b, axis=1, negative_slope=-0.3, activation="leaky_relu"),
+        [(2, 3, 2), (3,)],
+    ),
     "bias_act, elu": (lambda x, b: adapter.bias_act(x, b, activation="elu"), [(2, 3), (3,)]),
     "no bias": (lambda x: adapter.bias_act(x, activation="selu"), [(2, 3)]),
     "no bias, linear": (lambda x: adapter.bias_act(x, activation="linear"), [(2, 3)]),
@@ -289,9 +296,13 @@ def test_no_third_derivative():
             third.gradient(ddx, x)
 
 
+def leaky_bias_act(x):
+    return adapter.bias_act(x, activation="leaky_relu")
+
+
 def test_sparse_gradients_arrive():
     x = tf.Variable([-1.0, 2.0, -3.0])
-    for function in (adapter.leaky_relu, adapter.elu, lambda x: adapter.dropout(x, 0.5, 1), adapter.bias_act):
+    for function in (adapter.leaky_relu, adapter.elu, lambda x: adapter.dropout(x, 0.5, 1), leaky_bias_act):
         with tf.GradientTape() as tape:
             total = tf.reduce_sum(tf.gather(function(x), [0, 0, 1]))
         with tf.GradientTape() as dense:
@@ -408,7 +419,7 @@ def network():
             layers.Flatten(),
             adapter.Dropout(0.1),
             layers.Dense(64, use_bias=False),
-            adapter.BiasAct(),
+            adapter.BiasAct(activation="leaky_relu", negative_slope=0.2, gain=None),
             layers.Dense(32, activation=adapter.elu),
             adapter.RReLU(),
             layers.Dense(10),
@@ -526,7 +537,7 @@ BAD = {
 def test_bad_tensors(message, make):
     for function in (
         adapter.relu, adapter.leaky_relu, adapter.elu, adapter.celu, adapter.selu, adapter.rrelu, adapter.dropout,
-        adapter.bias_act, lambda x: adapter.prelu(x, 0.1),
+        leaky_bias_act, lambda x: adapter.prelu(x, 0.1),
     ):  # fmt: skip
         with pytest.raises(TypeError, match=message):
             function(make())
@@ -561,11 +572,11 @@ def test_other_bad_input(mode):
         (ValueError, "weight has shape", lambda x: adapter.prelu(x, tf.ones(4), 1)),
         (TypeError, "weight has dtype float64, expected that of x, float32",
          lambda x: adapter.prelu(x, tf.ones(3, tf.float64), 1)),
-        (ValueError, "bias has shape", lambda x: adapter.bias_act(x, tf.ones(4))),
+        (ValueError, "bias has shape", lambda x: adapter.bias_act(x, tf.ones(4), activation="leaky_relu")),
         (TypeError, "bias has dtype float16, expected that of x",
-         lambda x: adapter.bias_act(x, tf.ones(5, tf.float16))),
+         lambda x: adapter.bias_act(x, tf.ones(5, tf.float16), activation="leaky_relu")),
         (ValueError, "activation must be one of", lambda x: adapter.bias_act(x, activation="tanh")),
-        (ValueError, "gain must be positive", lambda x: adapter.bias_act(x, gain=-1.0)),
+        (ValueError, "gain must be positive", lambda x: adapter.bias_act(x, gain=-1.0, activation="leaky_relu")),
     ]:  # fmt: skip
         with pytest.raises(error, match=message):
             in_mode(call, mode)(x)

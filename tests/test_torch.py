@@ -2,6 +2,7 @@
 
 import contextlib
 import doctest
+import inspect
 import subprocess
 import sys
 import types
@@ -13,6 +14,7 @@ from arrays import DTYPES, assert_same_bits
 from conftest import from_tensor, to_tensor
 
 import pyleaky
+from pyleaky import _arguments
 
 torch = pytest.importorskip("torch", "2.5", reason="PyTorch is not installed")
 import torch.nn.functional as F  # noqa: E402
@@ -192,7 +194,7 @@ ACTIVATIONS = ("linear", "relu", "leaky_relu", "elu", "selu")
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_bias_act(activation, dtype):
     x, grad, bias = tensor(dtype), tensor(dtype, seed=1), tensor(dtype, (3,), 2)
-    for options in ({}, {"gain": 0.4, "clamp": 0.9}, {"negative_slope": -0.3}):
+    for options in ({"negative_slope": 0.2, "gain": None}, {"gain": 0.4, "clamp": 0.9}, {"negative_slope": -0.3}):
         for memory_format in (torch.contiguous_format, torch.channels_last):
             leaves = x.to(memory_format=memory_format).clone().requires_grad_(), bias.clone().requires_grad_()
             y = adapter.bias_act(*leaves, activation=activation, **options)
@@ -202,7 +204,11 @@ def test_bias_act(activation, dtype):
             expected = pyleaky.bias_act_backward(from_tensor(grad), *arrays, activation=activation, **options)
             for got, wanted in zip(torch.autograd.grad(y, leaves, grad), expected, strict=True):
                 close(got, to_tensor(np.ascontiguousarray(wanted)), dtype)
-    close(adapter.bias_act(x, dim=-1), adapter.bias_act(x, torch.zeros(8, dtype=dtype), dim=3), dtype)
+    close(
+        adapter.bias_act(x, dim=-1, activation="leaky_relu"),
+        adapter.bias_act(x, torch.zeros(8, dtype=dtype), dim=3, activation="leaky_relu"),
+        dtype,
+    )
 
 
 # ---------------------------------------------------------------------------------------------- differentiation
@@ -218,8 +224,11 @@ WIDE = {
     "prelu of one": (adapter.prelu, [(2, 3, 4), (1,)]),
     "dropout": (lambda x: (torch.manual_seed(1), adapter.dropout(x))[1], [(3, 4)]),
     "rrelu": (lambda x: (torch.manual_seed(1), adapter.rrelu(x, training=True))[1], [(3, 4)]),
-    "bias_act": (lambda x, b: adapter.bias_act(x, b, clamp=1.5), [(2, 3, 4), (3,)]),
-    "bias_act by x": (lambda x, b: adapter.bias_act(x, b, dim=-1, negative_slope=-0.3), [(2, 3, 4), (4,)]),
+    "bias_act": (lambda x, b: adapter.bias_act(x, b, clamp=1.5, activation="leaky_relu"), [(2, 3, 4), (3,)]),
+    "bias_act by x": (
+        lambda x, b: adapter.bias_act(x, b, dim=-1, negative_slope=-0.3, activation="leaky_relu"),
+        [(2, 3, 4), (4,)],
+    ),
     "bias_act, elu": (lambda x, b: adapter.bias_act(x, b, activation="elu"), [(2, 3, 4), (3,)]),
     "no bias": (lambda x: adapter.bias_act(x, activation="selu"), [(2, 3)]),
 }
@@ -316,7 +325,7 @@ def network():
         adapter.ELU(),
         torch.nn.Flatten(),
         torch.nn.Linear(8 * 16, 6),
-        adapter.BiasAct(6, dim=-1),
+        adapter.BiasAct(6, dim=-1, activation="leaky_relu", negative_slope=0.2, gain=None),
     )
 
 
@@ -350,7 +359,12 @@ def test_export():
 
 def test_vmap():
     x, weight = tensor(shape=(5, 4, 3)), torch.tensor([0.1, 0.2, 0.3])
-    for function in (adapter.relu, adapter.elu, adapter.selu, lambda x: adapter.bias_act(x, weight)):
+    for function in (
+        adapter.relu,
+        adapter.elu,
+        adapter.selu,
+        lambda x: adapter.bias_act(x, weight, activation="leaky_relu"),
+    ):
         torch.testing.assert_close(torch.vmap(function)(x), torch.stack([function(part) for part in x]))
         torch.testing.assert_close(
             torch.vmap(function, in_dims=1, out_dims=1)(x.transpose(0, 1)).transpose(0, 1),
@@ -421,7 +435,7 @@ def test_modules(name, arguments):
 def test_bias_act_module():
     module = adapter.BiasAct(3, activation="elu", clamp=1.0)
     assert list(module.state_dict()) == ["bias"]
-    assert str(module) == "BiasAct(3, dim=1, activation='elu', negative_slope=0.2, gain=None, clamp=1.0)"
+    assert str(module) == "BiasAct(3, dim=1, activation='elu', negative_slope=0.01, gain=1.0, clamp=1.0)"
     x = tensor()
     assert torch.equal(module(x), adapter.bias_act(x, module.bias, activation="elu", clamp=1.0))
 
@@ -465,7 +479,7 @@ def test_autocast_is_pytorchs(dtype):
         for name, (ours, theirs, *_) in FUNCTIONS.items():
             assert ours(x).dtype == theirs(x).dtype, name
             assert ours(x.to(dtype)).dtype == theirs(x.to(dtype)).dtype, name
-        assert adapter.bias_act(x.to(dtype), torch.zeros(3)).dtype == dtype
+        assert adapter.bias_act(x.to(dtype), torch.zeros(3), activation="leaky_relu").dtype == dtype
 
 
 def test_cupy_works_on_the_tensors_device_and_pytorchs_stream(monkeypatch):
@@ -528,8 +542,9 @@ BAD = {
 @pytest.mark.parametrize(("error", "message", "make"), BAD.values(), ids=BAD)
 def test_bad_tensors(error, message, make):
     for function in (
-        adapter.relu, adapter.leaky_relu, adapter.elu, adapter.selu, adapter.dropout, adapter.bias_act, adapter.rrelu,
+        adapter.relu, adapter.leaky_relu, adapter.elu, adapter.selu, adapter.dropout, adapter.rrelu,
         lambda x: adapter.prelu(x, torch.ones(1)), lambda x: adapter.rrelu(x, training=True),
+        lambda x: adapter.bias_act(x, activation="relu"),
     ):  # fmt: skip
         with pytest.raises(error, match=message):
             function(make())
@@ -542,16 +557,152 @@ def test_other_bad_input():
          lambda: adapter.prelu(x, torch.ones(2))),
         (TypeError, "weight must be a torch.Tensor, got float", lambda: adapter.prelu(x, 0.1)),
         (ValueError, r"p must be in \[0, 1\], got 1.5", lambda: adapter.dropout(x, 1.5)),
-        (IndexError, "dim is 4, input has 4 dimensions", lambda: adapter.bias_act(x, torch.ones(3), dim=4)),
+        (IndexError, "dim is 4, input has 4 dimensions",
+         lambda: adapter.bias_act(x, torch.ones(3), dim=4, activation="leaky_relu")),
         (ValueError, "activation must be one of", lambda: adapter.bias_act(x, activation="tanh")),
-        (ValueError, "bias has shape", lambda: adapter.bias_act(x, torch.ones(2))),
-        (TypeError, "bias has dtype torch.int64", lambda: adapter.bias_act(x, torch.ones(3, dtype=torch.int64))),
+        (ValueError, "bias has shape", lambda: adapter.bias_act(x, torch.ones(2), activation="leaky_relu")),
+        (TypeError, "bias has dtype torch.int64",
+         lambda: adapter.bias_act(x, torch.ones(3, dtype=torch.int64), activation="leaky_relu")),
         (ValueError, "alpha must not be 0", lambda: adapter.celu(x, 0.0)),
     ]:  # fmt: skip
         with pytest.raises(error, match=message):
             call()
     with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
         adapter.relu(tensor().requires_grad_(), inplace=True)
+
+
+# Every number: argument, what takes it in a call, and in a module's construction.
+NUMBERS = {
+    "leaky_relu": ("negative_slope", adapter.leaky_relu, adapter.LeakyReLU),
+    "elu": ("alpha", adapter.elu, adapter.ELU),
+    "celu": ("alpha", adapter.celu, adapter.CELU),
+    "rrelu, lower": ("lower", lambda x, lower: adapter.rrelu(x, lower, 3), lambda lower: adapter.RReLU(lower, 3)),
+    "rrelu, upper": (
+        "upper",
+        lambda x, upper: adapter.rrelu(x, -3, upper, training=True),
+        lambda upper: adapter.RReLU(-3, upper),
+    ),
+    "dropout": ("p", adapter.dropout, adapter.Dropout),
+    "dropout, not in training": ("p", lambda x, p: adapter.dropout(x, p, training=False), adapter.Dropout),
+    "prelu": ("init", None, lambda init: adapter.PReLU(init=init)),
+    **{
+        f"bias_act, {argument}": (
+            argument,
+            lambda x, value, argument=argument: adapter.bias_act(x, activation="leaky_relu", **{argument: value}),
+            lambda value, argument=argument: adapter.BiasAct(3, activation="leaky_relu", **{argument: value}),
+        )
+        for argument in ("negative_slope", "gain", "clamp")
+    },
+}  # fmt: skip
+NO_NUMBERS = [
+    1j, np.complex64(1 + 3j), None, "0.5", b"0.5", [0.5], np.ones(2), np.ones(1), np.array(None), np.array("1"),
+    10**400, torch.ones(2), torch.tensor(1j), torch.tensor(0.5, requires_grad=True),
+    torch.nn.Parameter(torch.tensor(0.5)),
+]  # fmt: skip
+every_number = pytest.mark.parametrize(("argument", "call", "construct"), NUMBERS.values(), ids=NUMBERS)
+
+
+def message_of(call):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    return type(caught.value), str(caught.value)
+
+
+@every_number
+def test_no_numbers(argument, call, construct):
+    x = tensor(shape=(2, 3))
+    for value in NO_NUMBERS:
+        if value is None and argument in ("gain", "clamp"):
+            continue
+        expected = message_of(lambda: _arguments.number(argument, value))  # noqa: B023
+        assert expected[1].startswith(f"{argument} must be ")
+        assert message_of(lambda: construct(value)) == expected  # noqa: B023
+        if call is not None:
+            assert message_of(lambda: call(x, value)) == expected  # noqa: B023
+
+
+@every_number
+def test_all_kinds_of_numbers(argument, call, construct):
+    x = tensor(shape=(2, 3))
+
+    def results(value):
+        torch.manual_seed(1)
+        found = [construct(value)(x)] if construct is not None else []
+        torch.manual_seed(1)
+        return found if call is None else [*found, call(x, value)]
+
+    for value, plain in [
+        (np.float32(0.5), 0.5), (np.float16(0.5), 0.5), (np.array(0.5), 0.5), (torch.tensor(0.5), 0.5),
+        (torch.tensor(0.5, dtype=torch.bfloat16), 0.5), (1, 1.0), (True, 1.0), (np.int64(1), 1.0),
+        (torch.tensor(1), 1.0),
+    ]:  # fmt: skip
+        for found, expected in zip(results(value), results(plain), strict=True):
+            assert torch.equal(found, expected)
+
+
+OUT_OF_RANGE = [
+    ("elu", {"alpha": np.inf}), ("celu", {"alpha": -np.inf}), ("celu", {"alpha": 0}), ("celu", {"alpha": -0.0}),
+    ("dropout", {"p": -0.1}), ("dropout", {"p": 1.1}), ("dropout", {"p": np.nan}),
+    ("rrelu", {"lower": np.nan}), ("rrelu", {"upper": np.inf}), ("rrelu", {"lower": 0.5, "upper": 0.25}),
+    *(("bias_act", {"gain": gain, "activation": "relu"}) for gain in (0, -1, np.inf, np.nan)),
+    *(("bias_act", {"clamp": clamp, "activation": "relu"}) for clamp in (-1, np.nan)),
+    ("bias_act", {"activation": "swish"}), ("bias_act", {"activation": "lrelu"}), ("bias_act", {"activation": None}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "parameters"), OUT_OF_RANGE)
+def test_what_the_functions_of_arrays_refuse(name, parameters):
+    module = {"elu": "ELU", "celu": "CELU", "dropout": "Dropout", "rrelu": "RReLU", "bias_act": "BiasAct"}[name]
+    random = {"seed": 1} if name in ("dropout", "rrelu") else {}
+    expected = message_of(lambda: getattr(pyleaky, name)(np.zeros(3), **parameters, **random))
+    features = (3,) if name == "bias_act" else ()
+    assert message_of(lambda: getattr(adapter, module)(*features, **parameters)) == expected
+    for training in ({"training": True}, {"training": False}) if random else ({},):
+        x = tensor(shape=(2, 3))
+        assert message_of(lambda: getattr(adapter, name)(x, **parameters, **training)) == expected  # noqa: B023
+
+
+def test_no_integers():
+    x = tensor(shape=(2, 3))
+    for value in (True, 1.5, 1j, None, "1", [1], np.ones(2), np.array(None)):
+        for argument, call in [
+            ("dim", lambda: adapter.bias_act(x, dim=value, activation="relu")),  # noqa: B023
+            ("dim", lambda: adapter.BiasAct(3, dim=value, activation="relu")),  # noqa: B023
+            ("num_features", lambda: adapter.BiasAct(value, activation="relu")),  # noqa: B023
+            ("num_parameters", lambda: adapter.PReLU(value)),  # noqa: B023
+        ]:
+            kind, message = message_of(call)
+            assert kind is TypeError
+            assert message.startswith(f"{argument} must be an integer, got ")
+
+
+def test_defaults_of_bias_act():
+    defaults = inspect.signature(pyleaky.bias_act).parameters
+    for function in (adapter.bias_act, adapter.BiasAct):
+        parameters = inspect.signature(function).parameters
+        assert parameters["dim"].default == defaults["axis"].default
+        for name in ("activation", "negative_slope", "gain", "clamp"):
+            assert (parameters[name].default, parameters[name].kind) == (defaults[name].default, defaults[name].kind)
+
+
+def every_number_symbolic(x):
+    """Numbers that depend on the shape: under a tracer they are symbolic integers and floats."""
+    rows, columns = x.shape
+    y = adapter.leaky_relu(x, rows) + adapter.leaky_relu(x, 1 / rows) + adapter.elu(x, columns) + adapter.celu(x, rows)
+    y = y + adapter.rrelu(x, 1 / rows, columns) + adapter.dropout(x, 1 / columns, training=False)
+    bias = torch.ones(columns)
+    return y + adapter.bias_act(x, bias, dim=x.ndim - 1, activation="leaky_relu", gain=rows, clamp=1 / columns)
+
+
+def test_symbolic_numbers():
+    x = tensor(shape=(2, 3))
+    expected = every_number_symbolic(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.compiler.reset()
+        compiled = torch.compile(every_number_symbolic, fullgraph=True, backend="eager", dynamic=True)
+        assert torch.equal(compiled(x), expected)
+        assert torch.equal(make_fx(every_number_symbolic, tracing_mode="symbolic")(x)(x), expected)
 
 
 def run_python(code):

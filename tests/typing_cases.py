@@ -67,8 +67,8 @@ def numbers() -> None:
     assert_type(pyleaky.dropout(S4, seed=1), np.float32)
     assert_type(pyleaky.rrelu(-1.0, seed=1), np.float64)
     assert_type(pyleaky.rrelu(S4, seed=1), np.float32)
-    assert_type(pyleaky.bias_act(-1.0), np.float64)
-    assert_type(pyleaky.bias_act(S4), np.float32)
+    assert_type(pyleaky.bias_act(-1.0, activation="leaky_relu"), np.float64)
+    assert_type(pyleaky.bias_act(S4, activation="leaky_relu"), np.float32)
 
 
 def floating_arrays() -> None:
@@ -91,7 +91,7 @@ def floating_arrays() -> None:
     assert_type(pyleaky.dropout(F2, 0.1, seed=1, start=5), NDArray[np.float16])
     assert_type(pyleaky.dropout(F4, training=False), NDArray[np.float32])
     assert_type(pyleaky.rrelu(F4, 0.1, 0.2, seed=RNG), NDArray[np.float32])
-    assert_type(pyleaky.bias_act(F4), NDArray[np.float32])
+    assert_type(pyleaky.bias_act(F4, activation="leaky_relu"), NDArray[np.float32])
     assert_type(pyleaky.bias_act(F4, W4, activation="elu", gain=2, clamp=256), NDArray[np.float32])
 
 
@@ -110,7 +110,7 @@ def what_becomes_float64() -> None:
     assert_type(pyleaky.selu(B), NDArray[np.float64])
     assert_type(pyleaky.dropout(I1, seed=1), NDArray[np.float64])
     assert_type(pyleaky.rrelu([1.0, -1.0], seed=1), NDArray[np.float64])
-    assert_type(pyleaky.bias_act(I1, [1, 2, 3]), NDArray[np.float64])
+    assert_type(pyleaky.bias_act(I1, [1, 2, 3], activation="leaky_relu"), NDArray[np.float64])
 
 
 def masked_arrays() -> None:
@@ -122,7 +122,7 @@ def masked_arrays() -> None:
     assert_type(pyleaky.selu(MASKED), Masked)
     assert_type(pyleaky.dropout(MASKED, seed=1), Masked)
     assert_type(pyleaky.rrelu(MASKED, seed=1), Masked)
-    assert_type(pyleaky.bias_act(MASKED), Masked)
+    assert_type(pyleaky.bias_act(MASKED, activation="leaky_relu"), Masked)
 
 
 def with_dtype() -> None:
@@ -145,7 +145,7 @@ def with_out() -> None:
     assert_type(pyleaky.selu(F8, out=out()), NDArray[np.float32])
     assert_type(pyleaky.dropout(F8, seed=1, out=out()), NDArray[np.float32])
     assert_type(pyleaky.rrelu(F8, seed=1, out=out()), NDArray[np.float32])
-    assert_type(pyleaky.bias_act(F8, W4, out=out()), NDArray[np.float32])
+    assert_type(pyleaky.bias_act(F8, W4, out=out(), activation="leaky_relu"), NDArray[np.float32])
 
 
 def with_more_than_the_result() -> None:
@@ -156,8 +156,14 @@ def with_more_than_the_result() -> None:
     assert_type(pyleaky.leaky_relu(B, return_mask=True), tuple[NDArray[np.float64], NDArray[np.uint8]])
     assert_type(pyleaky.leaky_relu(F4, out=out(), return_mask=True), tuple[NDArray[np.float32], NDArray[np.uint8]])
     assert_type(pyleaky.leaky_relu(F4, return_mask=bool(B.all())), Any)
-    assert_type(pyleaky.bias_act(F4, W4, return_mask=True), tuple[NDArray[np.float32], NDArray[np.uint8]])
-    assert_type(pyleaky.bias_act([[1, 2]], return_mask=True), tuple[NDArray[np.float64], NDArray[np.uint8]])
+    assert_type(
+        pyleaky.bias_act(F4, W4, return_mask=True, activation="leaky_relu"),
+        tuple[NDArray[np.float32], NDArray[np.uint8]],
+    )
+    assert_type(
+        pyleaky.bias_act([[1, 2]], return_mask=True, activation="leaky_relu"),
+        tuple[NDArray[np.float64], NDArray[np.uint8]],
+    )
     assert_type(pyleaky.dropout(F4, seed=RNG, return_seed=True), tuple[NDArray[np.float32], int])
     assert_type(pyleaky.dropout(S4, seed=RNG, return_seed=True), tuple[np.float32, int])
     assert_type(pyleaky.dropout([1.0], seed=RNG, return_seed=True), tuple[Any, int])
@@ -217,16 +223,22 @@ def several_gradients() -> None:
     assert_type(pyleaky.prelu_backward(F2, F2, 0.25), tuple[NDArray[np.float16], np.float16])
     assert_type(pyleaky.prelu_backward(I1, I1, 0.25), tuple[NDArray[np.float64], np.float64])
     assert_type(pyleaky.prelu_backward(I1, I1, [1, 2, 3]), tuple[NDArray[np.float64], NDArray[np.float64]])
-    assert_type(pyleaky.bias_act_backward(F4, F4), tuple[NDArray[np.float32], None])
-    assert_type(pyleaky.bias_act_backward(F4, output=F4), tuple[NDArray[np.float32], None])
-    assert_type(pyleaky.bias_act_backward(I1, I1), tuple[NDArray[np.float64], None])
-    assert_type(pyleaky.bias_act_backward(S4, S4), tuple[np.float32, None])
-    assert_type(pyleaky.bias_act_backward(F4, F4, W4), tuple[NDArray[np.float32], NDArray[np.float32]])
+    assert_type(pyleaky.bias_act_backward(F4, F4, activation="leaky_relu"), tuple[NDArray[np.float32], None])
+    assert_type(pyleaky.bias_act_backward(F4, output=F4, activation="leaky_relu"), tuple[NDArray[np.float32], None])
+    assert_type(pyleaky.bias_act_backward(I1, I1, activation="leaky_relu"), tuple[NDArray[np.float64], None])
+    assert_type(pyleaky.bias_act_backward(S4, S4, activation="leaky_relu"), tuple[np.float32, None])
     assert_type(
-        pyleaky.bias_act_backward(F4, output=F4, bias=W4, mask=BITS), tuple[NDArray[np.float32], NDArray[np.float32]]
+        pyleaky.bias_act_backward(F4, F4, W4, activation="leaky_relu"), tuple[NDArray[np.float32], NDArray[np.float32]]
     )
-    assert_type(pyleaky.bias_act_backward(I1, I1, [1, 2, 3]), tuple[NDArray[np.float64], NDArray[np.float64]])
-    assert_type(pyleaky.bias_act_backward(F8, F8, W4, out=out())[0], NDArray[np.float32])
+    assert_type(
+        pyleaky.bias_act_backward(F4, output=F4, bias=W4, mask=BITS, activation="leaky_relu"),
+        tuple[NDArray[np.float32], NDArray[np.float32]],
+    )
+    assert_type(
+        pyleaky.bias_act_backward(I1, I1, [1, 2, 3], activation="leaky_relu"),
+        tuple[NDArray[np.float64], NDArray[np.float64]],
+    )
+    assert_type(pyleaky.bias_act_backward(F8, F8, W4, out=out(), activation="leaky_relu")[0], NDArray[np.float32])
 
 
 def double_backward() -> None:
@@ -242,15 +254,23 @@ def double_backward() -> None:
     assert_type(pyleaky.selu_double_backward(S4, S4, S4), tuple[np.float32, np.float32])
     assert_type(pyleaky.selu_double_backward(F4, F4, F4), tuple[NDArray[np.float32], NDArray[np.float32]])
     assert_type(pyleaky.selu_double_backward(I1, I1, I1), tuple[NDArray[np.float64], NDArray[np.float64]])
-    assert_type(pyleaky.bias_act_double_backward(F4, F4, F4), tuple[NDArray[np.float32], NDArray[np.float32], None])
     assert_type(
-        pyleaky.bias_act_double_backward(F4, F4, F4, W4),
+        pyleaky.bias_act_double_backward(F4, F4, F4, activation="leaky_relu"),
+        tuple[NDArray[np.float32], NDArray[np.float32], None],
+    )
+    assert_type(
+        pyleaky.bias_act_double_backward(F4, F4, F4, W4, activation="leaky_relu"),
         tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
     )
-    assert_type(pyleaky.bias_act_double_backward(S4, S4, S4), tuple[np.float32, np.float32, None])
-    assert_type(pyleaky.bias_act_double_backward(I1, I1, I1), tuple[NDArray[np.float64], NDArray[np.float64], None])
     assert_type(
-        pyleaky.bias_act_double_backward(I1, I1, I1, [1, 2, 3]),
+        pyleaky.bias_act_double_backward(S4, S4, S4, activation="leaky_relu"), tuple[np.float32, np.float32, None]
+    )
+    assert_type(
+        pyleaky.bias_act_double_backward(I1, I1, I1, activation="leaky_relu"),
+        tuple[NDArray[np.float64], NDArray[np.float64], None],
+    )
+    assert_type(
+        pyleaky.bias_act_double_backward(I1, I1, I1, [1, 2, 3], activation="leaky_relu"),
         tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
     )
 
@@ -274,10 +294,10 @@ def what_cannot_be_said() -> None:
     assert_type(pyleaky.rrelu([F4], seed=1), Any)
     assert_type(pyleaky.dropout_backward([F4], seed=1), Any)
     assert_type(pyleaky.rrelu_backward(F4, I1, seed=1), Any)
-    assert_type(pyleaky.bias_act(F4, np.arange(3)), Any)
+    assert_type(pyleaky.bias_act(F4, np.arange(3), activation="leaky_relu"), Any)
     assert_type(pyleaky.prelu_backward(F4, I1, 0.25), tuple[Any, Any])
-    assert_type(pyleaky.bias_act_backward(F4, I1), tuple[Any, Any])
-    assert_type(pyleaky.bias_act_double_backward(F4, F4, I1), tuple[Any, Any, Any])
+    assert_type(pyleaky.bias_act_backward(F4, I1, activation="leaky_relu"), tuple[Any, Any])
+    assert_type(pyleaky.bias_act_double_backward(F4, F4, I1, activation="leaky_relu"), tuple[Any, Any, Any])
 
 
 def machine() -> None:
@@ -311,15 +331,15 @@ def dask_arrays(x: da.Array) -> None:
     assert_type(pyleaky.elu_backward(x, x), da.Array)
     assert_type(pyleaky.selu_backward(x, x), da.Array)
     assert_type(pyleaky.celu_double_backward(x, x, x), tuple[da.Array, da.Array])
-    assert_type(pyleaky.bias_act_double_backward(x, x, x), tuple[da.Array, da.Array, None])
+    assert_type(pyleaky.bias_act_double_backward(x, x, x, activation="leaky_relu"), tuple[da.Array, da.Array, None])
     assert_type(pyleaky.leaky_relu_backward(x, x), da.Array)
     assert_type(pyleaky.selu_double_backward(x, x, x), tuple[da.Array, da.Array])
     assert_type(pyleaky.dropout(x, seed=1, return_seed=True), tuple[da.Array, int])
-    assert_type(pyleaky.bias_act(x, W4), da.Array)
+    assert_type(pyleaky.bias_act(x, W4, activation="leaky_relu"), da.Array)
     assert_type(pyleaky.prelu_backward(x, x, W4, axis=1), tuple[da.Array, Any])
-    assert_type(pyleaky.bias_act_backward(x, x, W4), tuple[da.Array, Any])
-    assert_type(pyleaky.bias_act_backward(x, x), tuple[da.Array, None])
-    assert_type(pyleaky.bias_act_double_backward(x, x, x, W4), tuple[da.Array, da.Array, Any])
+    assert_type(pyleaky.bias_act_backward(x, x, W4, activation="leaky_relu"), tuple[da.Array, Any])
+    assert_type(pyleaky.bias_act_backward(x, x, activation="leaky_relu"), tuple[da.Array, None])
+    assert_type(pyleaky.bias_act_double_backward(x, x, x, W4, activation="leaky_relu"), tuple[da.Array, da.Array, Any])
 
 
 def labelled_arrays(x: xr.DataArray) -> None:
@@ -329,7 +349,7 @@ def labelled_arrays(x: xr.DataArray) -> None:
     assert_type(pyleaky.celu_backward(x, x), xr.DataArray)
     assert_type(pyleaky.elu_double_backward(x, x, x), tuple[xr.DataArray, xr.DataArray])
     assert_type(pyleaky.rrelu(x, seed=1), xr.DataArray)
-    assert_type(pyleaky.bias_act(x, W4, axis="channel"), xr.DataArray)
+    assert_type(pyleaky.bias_act(x, W4, axis="channel", activation="leaky_relu"), xr.DataArray)
     assert_type(pyleaky.relu(x.to_dataset(name="x")), xr.Dataset)
 
 
@@ -343,7 +363,7 @@ def device_arrays(x: Device) -> None:
     assert_type(pyleaky.relu(x), Device)
     assert_type(pyleaky.relu(x, return_mask=True), tuple[Device, Device])
     assert_type(pyleaky.leaky_relu(x, 0.1, return_mask=True), tuple[Device, Device])
-    assert_type(pyleaky.bias_act(x, return_mask=True), tuple[Device, Device])
+    assert_type(pyleaky.bias_act(x, return_mask=True, activation="leaky_relu"), tuple[Device, Device])
     assert_type(pyleaky.unpack_mask(pyleaky.relu(x, return_mask=True)[1], (2, 3)), Device)
 
 
@@ -375,7 +395,7 @@ def refused() -> None:
     refuse(lambda: pyleaky.dropout(F4, seed=0.5))  # type: ignore  # pyright: ignore
     refuse(lambda: pyleaky.dropout_backward(F4, seed=RNG))  # type: ignore  # pyright: ignore
     refuse(lambda: pyleaky.rrelu(F4, seed="1"))  # type: ignore  # pyright: ignore
-    refuse(lambda: pyleaky.bias_act(F4, clamp="2"))  # type: ignore  # pyright: ignore
-    refuse(lambda: pyleaky.bias_act_backward(F4, F4, W4, axis=1.5))  # type: ignore  # pyright: ignore
+    refuse(lambda: pyleaky.bias_act(F4, clamp="2", activation="leaky_relu"))  # type: ignore  # pyright: ignore
+    refuse(lambda: pyleaky.bias_act_backward(F4, F4, W4, axis=1.5, activation="leaky_relu"))  # type: ignore  # pyright: ignore
     refuse(lambda: pyleaky.unpack_mask(BITS, 2.5))  # type: ignore  # pyright: ignore
     refuse(lambda: pyleaky.set_num_threads(1.5))  # type: ignore  # pyright: ignore

@@ -43,7 +43,7 @@ LEVELS = "0123456789abcdef"
 
 def bias_act_network(xp, sizes, activation, rng):
     """Dense layers, `bias_act` behind each but the last, and a linear output."""
-    options = {"activation": activation, "negative_slope": SLOPE}
+    options = {"activation": activation, "negative_slope": SLOPE, "gain": None}  # StyleGAN's: sqrt(2) for both
     layers = []
     for fan_in, fan_out in itertools.pairwise(sizes[:-1]):
         layers.append(nn.Dense(nn.initial_weight(xp, (fan_in, fan_out), "bias_act", options, rng)))
