@@ -39,6 +39,7 @@ from pyleaky._arguments import (
     kind_of,
     number,
     operand,
+    ordered,
 )
 from pyleaky._functions import (
     _back_end,
@@ -113,10 +114,7 @@ def _is_traced(seed):
 
 
 def _bounds(lower, upper):
-    lower, upper = number("lower", lower, finite=True), number("upper", upper, finite=True)
-    if lower > upper:
-        raise ValueError(f"lower must not be above upper, got lower={lower} and upper={upper}")
-    return lower, upper
+    return ordered(number("lower", lower, finite=True), number("upper", upper, finite=True))
 
 
 def _as_array(argument, value):
