@@ -489,7 +489,14 @@ for _row in range(LEAKY_ROWS):
         globals()[_name + "_number"] = _make_ufunc(_row, True, _promoter)
 
 
-_registering = threading.Lock()
+def _make_lock():
+    global _registering
+    _registering = threading.Lock()
+
+
+_make_lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_make_lock)  # the thread that had it may not be in the child
 
 
 def see_ml_dtypes():

@@ -249,6 +249,22 @@ print(generation(4))
     assert run(code) == ["0"]
 
 
+def test_a_fork_while_another_thread_registers_bfloat16():
+    code = """
+from pyleaky import _core
+assert "ml_dtypes" not in sys.modules
+with _core._registering:
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        import ml_dtypes
+        pyleaky.relu(np.ones(3, ml_dtypes.bfloat16))
+        os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+    assert run(code) == ["0"]
+
+
 @pytest.mark.parametrize("end", ["sys.exit(0)", "os._exit(0)"])
 def test_exit_while_threads_compute(end):
     """Daemon threads are in the middle of calls of several kinds, with recycled memory, when the interpreter goes."""
