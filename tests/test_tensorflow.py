@@ -1,6 +1,7 @@
 """The TensorFlow adapter against pyleaky's own functions to the bit, eager and in graphs; its layers inside Keras."""
 
 import doctest
+import inspect
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from arrays import DTYPES, assert_same_bits
 
 import pyleaky
+from pyleaky import _arguments
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with warnings.catch_warnings():
@@ -580,6 +582,137 @@ def test_other_bad_input(mode):
     ]:  # fmt: skip
         with pytest.raises(error, match=message):
             in_mode(call, mode)(x)
+
+
+# Every number: argument, what takes it in a call, and in a layer's construction.
+NUMBERS = {
+    "leaky_relu": ("negative_slope", adapter.leaky_relu, adapter.LeakyReLU),
+    "relu": ("negative_slope", None, lambda negative_slope: adapter.ReLU(negative_slope=negative_slope)),
+    "relu, threshold": ("threshold", None, lambda threshold: adapter.ReLU(threshold=threshold)),
+    "elu": ("alpha", adapter.elu, adapter.ELU),
+    "celu": ("alpha", adapter.celu, adapter.CELU),
+    "rrelu, lower": ("lower", lambda x, lower: adapter.rrelu(x, lower, 3), lambda lower: adapter.RReLU(lower, 3)),
+    "rrelu, upper": (
+        "upper",
+        lambda x, upper: adapter.rrelu(x, -3, upper, training=False),
+        lambda upper: adapter.RReLU(-3, upper),
+    ),
+    "dropout": ("rate", adapter.dropout, adapter.Dropout),
+    **{
+        f"bias_act, {argument}": (
+            argument,
+            lambda x, value, argument=argument: adapter.bias_act(x, activation="leaky_relu", **{argument: value}),
+            lambda value, argument=argument: adapter.BiasAct(activation="leaky_relu", **{argument: value}),
+        )
+        for argument in ("negative_slope", "gain", "clamp")
+    },
+}
+NO_NUMBERS = [
+    1j, np.complex64(1 + 3j), None, "0.5", b"0.5", [0.5], np.ones(2), np.ones(1), np.array(None), np.array("1"),
+    10**400,
+]  # fmt: skip
+every_number = pytest.mark.parametrize(("argument", "call", "construct"), NUMBERS.values(), ids=NUMBERS)
+
+
+def message_of(call):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    return type(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@every_number
+def test_no_numbers(argument, call, construct, mode):
+    x = tf.constant(array())
+    for value in NO_NUMBERS:
+        if value is None and argument in ("gain", "clamp"):
+            continue
+        expected = message_of(lambda: _arguments.number(argument, value))  # noqa: B023
+        assert expected[1].startswith(f"{argument} must be ")
+        assert message_of(lambda: construct(value)) == expected  # noqa: B023
+        if call is not None:
+            run = in_mode(lambda x: call(x, value), mode)  # noqa: B023
+            assert message_of(lambda: run(x)) == expected  # noqa: B023
+    for value in (tf.constant(0.5), tf.Variable(0.5), LEARNED, keras.Input(())):  # whose gradient would be lost
+        message = f"{argument} must be a number, got {type(value).__name__}"
+        assert message_of(lambda: construct(value)) == (TypeError, message)  # noqa: B023
+        if call is not None and mode == "eager":
+            assert message_of(lambda: call(x, value)) == (TypeError, message)  # noqa: B023
+
+
+@every_number
+def test_all_kinds_of_numbers(argument, call, construct):
+    x = tf.constant(array())
+
+    def results(value):
+        tf.random.set_seed(1)
+        layer = construct(value)
+        assert type(getattr(layer, argument)) is float
+        return [layer(x)] if call is None else [layer(x), call(x, value)]
+
+    kinds = [(np.float32(0.5), 0.5), (np.array(0.5), 0.5), (1, 1.0), (True, 1.0), (np.int64(1), 1.0)]
+    for value, plain in kinds if argument != "threshold" else [(0, 0.0), (False, 0.0), (np.float32(0), 0.0)]:
+        for found, expected in zip(results(value), results(plain), strict=True):
+            assert_same_bits(found.numpy(), expected.numpy())
+
+
+OUT_OF_RANGE = [
+    ("elu", {"alpha": np.inf}), ("celu", {"alpha": -np.inf}), ("celu", {"alpha": 0}), ("celu", {"alpha": -0.0}),
+    ("rrelu", {"lower": np.nan}), ("rrelu", {"upper": np.inf}), ("rrelu", {"lower": 0.5, "upper": 0.25}),
+    *(("bias_act", {"gain": gain, "activation": "relu"}) for gain in (0, -1, np.inf, np.nan)),
+    *(("bias_act", {"clamp": clamp, "activation": "relu"}) for clamp in (-1, np.nan)),
+    ("bias_act", {"activation": "swish"}), ("bias_act", {"activation": "lrelu"}), ("bias_act", {"activation": None}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize(("name", "parameters"), OUT_OF_RANGE)
+def test_what_the_functions_of_arrays_refuse(name, parameters, mode):
+    layer = {"elu": "ELU", "celu": "CELU", "rrelu": "RReLU", "bias_act": "BiasAct"}[name]
+    seed = {"seed": 1} if name == "rrelu" else {}
+    expected = message_of(lambda: getattr(pyleaky, name)(np.zeros(3), **parameters, **seed))
+    assert message_of(lambda: getattr(adapter, layer)(**parameters)) == expected
+    run = in_mode(lambda x: getattr(adapter, name)(x, **parameters), mode)
+    assert message_of(lambda: run(tf.constant(array()))) == expected
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_no_integers_and_rates(mode):
+    x = tf.constant(array())
+    for value in (True, 1.5, 1j, "1", [1, 2, 3], np.array(None)):
+        for argument, call in [
+            ("axis", lambda x: adapter.bias_act(x, axis=value, activation="relu")),  # noqa: B023
+            ("axis", lambda x: adapter.BiasAct(axis=value, activation="relu")),  # noqa: B023
+            ("axis", lambda x: adapter.prelu(x, WEIGHT, value)),  # noqa: B023
+            ("seed", lambda x: adapter.dropout(x, seed=value)),  # noqa: B023
+            ("seed", lambda x: adapter.rrelu(x, seed=value)),  # noqa: B023
+        ]:
+            if isinstance(value, list) and "prelu" in call.__code__.co_names:
+                continue
+            kind, message = message_of(lambda: in_mode(call, mode)(x))  # noqa: B023
+            assert kind is TypeError
+            assert message.startswith(f"{argument} must be an int")
+    for axis in (3, -4):
+        for call in (
+            lambda x: adapter.bias_act(x, WEIGHT, axis=axis, activation="relu"),  # noqa: B023
+            lambda x: adapter.prelu(x, WEIGHT, axis),  # noqa: B023
+        ):
+            with pytest.raises(np.exceptions.AxisError, match=f"axis is {axis}, but x has 3 dimensions"):
+                in_mode(call, mode)(x)
+    for rate in (-0.1, 1.1, np.nan):
+        expected = ValueError, f"rate must be in [0, 1], got {rate}"
+        assert message_of(lambda: in_mode(lambda x: adapter.dropout(x, rate), mode)(x)) == expected  # noqa: B023
+        assert message_of(lambda: adapter.Dropout(rate)) == expected  # noqa: B023
+    with pytest.raises(ValueError, match=r"seed must be in .*, got an integer of 1329 bits"):
+        adapter.dropout(x, seed=10**400)
+
+
+def test_defaults_of_bias_act():
+    defaults = inspect.signature(pyleaky.bias_act).parameters
+    for function in (adapter.bias_act, adapter.BiasAct):
+        parameters = inspect.signature(function).parameters
+        for name in ("activation", "negative_slope", "gain", "clamp"):
+            assert (parameters[name].default, parameters[name].kind) == (defaults[name].default, defaults[name].kind)
 
 
 def test_layers_refuse_what_they_lack(monkeypatch):
