@@ -331,8 +331,8 @@ def _back_end(operands):
         first, array = operands[kinds.index(chosen)]
         for argument, value in operands:
             if framework_of(value) == "torch":  # whose dtypes Dask does not know
-                raise TypeError(f"{first} is a {describe_type(array)}, but {argument} is a {describe_type(value)}; move it "
-                                f"with numpy.asarray{conversion_hint(argument, value)}")
+                raise TypeError(f"{first} is a {describe_type(array)}, but {argument} is a {describe_type(value)}; move "
+                                f"it with numpy.asarray{conversion_hint(argument, value)}")
     if chosen in ("gpu", "generic"):
         first, array = next(operand for operand, kind in zip(operands, kinds) if kind == chosen)
         for (argument, value), kind in zip(operands, kinds):
@@ -341,8 +341,9 @@ def _back_end(operands):
             number = value is None or isinstance(value, (float, int, np.generic)) or np.shape(value) == ()
             if not number or kind is not None or (argument == "out" and isinstance(value, np.ndarray)):
                 move = "cupy.asarray or cupy.asnumpy" if chosen == "gpu" else f"{library_of(array)}'s asarray"
-                raise TypeError(f"{first} is a {describe_type(array)}, but {argument} is a {describe_type(value)}; move one "
-                                f"of them with {move}{conversion_hint(first, array) or conversion_hint(argument, value)}")
+                hint = conversion_hint(first, array) or conversion_hint(argument, value)
+                raise TypeError(f"{first} is a {describe_type(array)}, but {argument} is a {describe_type(value)}; move "
+                                f"one of them with {move}{hint}")
     name = f"pyleaky._{chosen}"
     module = sys.modules.get(name) or importlib.import_module(name)
     if chosen == "gpu":
@@ -857,7 +858,8 @@ def relu_backward(grad, x=None, *, output=None, mask=None, out=None):
     output : array_like
         What `relu` returned, instead of `x`; exactly one of `x`, `output` and `mask` is needed.
     mask : ndarray of uint8
-        The packed mask that `relu` returned, instead of `x`.
+        The packed mask that `relu` returned, instead of `x`.  A mask has no shape: any other mask of as many bytes is
+        accepted, and the result is wrong.
     out : ndarray, optional
         Where the result is stored; may be `grad` or `x`.
 
@@ -926,7 +928,8 @@ def leaky_relu(x, negative_slope=0.01, *, out=None, where=True, dtype=None, retu
     Returns
     -------
     y : ndarray or scalar
-        Same shape, memory order and container as `x`; float64 for integers and bool, otherwise the dtype of `x`.
+        Same shape, memory order and container as `x` (an array of slopes may enlarge the shape, as NumPy
+        broadcasts); float64 for integers and bool, otherwise the dtype of `x`.
     mask : ndarray of uint8
         Only with ``return_mask=True``: one bit per element, set where x > 0, in C order whatever the memory order, the
         first in the lowest bit: ``np.packbits(x > 0, bitorder="little")``.
@@ -997,7 +1000,8 @@ def leaky_relu_backward(grad, x=None, negative_slope=0.01, *, output=None, mask=
         What `leaky_relu` returned, instead of `x`; exactly one of `x`, `output` and `mask` is needed.  The
         slope must then be a number and at least 0, so that the output has the sign of `x`.
     mask : ndarray of uint8
-        The packed mask that `leaky_relu` returned, instead of `x`.  The slope must then be a number; any will do.
+        The packed mask that `leaky_relu` returned, instead of `x`.  The slope must then be a number; any will do.  A
+        mask has no shape: any other mask of as many bytes is accepted, and the result is wrong.
     out : ndarray, optional
         Where the result is stored; may be `grad` or `x`.
 
@@ -1128,7 +1132,8 @@ def elu(x, alpha=1.0, *, out=None, where=True, dtype=None):
     Returns
     -------
     ndarray or scalar
-        Same shape, memory order and container as `x`; float64 for integers and bool, otherwise the dtype of `x`.
+        Same shape, memory order and container as `x` (an array of alphas may enlarge the shape, as NumPy
+        broadcasts); float64 for integers and bool, otherwise the dtype of `x`.
 
     Raises
     ------
@@ -1197,8 +1202,8 @@ def elu_backward(grad, x=None, alpha=1.0, *, output=None, out=None):
         If neither or both of `x` and `output` are given, if `alpha` is neither a number nor an array, or for an
         unsupported dtype.
     ValueError
-        If the shapes differ, if `alpha` is an infinite number or would enlarge `x`, or if `output` is given with
-        a negative, NaN or array `alpha`.
+        If the shapes differ, if `alpha` is an infinite number or does not broadcast to the shape of `x`, or if `output`
+        is given with a negative, NaN or array `alpha`.
 
     See Also
     --------
@@ -1264,7 +1269,7 @@ def elu_double_backward(gg, grad, x, alpha=1.0):
     TypeError
         If `alpha` is neither a number nor an array, or for an unsupported dtype.
     ValueError
-        If the shapes differ, or if `alpha` is an infinite number or would enlarge `x`.
+        If the shapes differ, or if `alpha` is an infinite number or does not broadcast to the shape of `x`.
 
     See Also
     --------
@@ -1315,7 +1320,8 @@ def celu(x, alpha=1.0, *, out=None, where=True, dtype=None):
     Returns
     -------
     ndarray or scalar
-        Same shape, memory order and container as `x`; float64 for integers and bool, otherwise the dtype of `x`.
+        Same shape, memory order and container as `x` (an array of alphas may enlarge the shape, as NumPy
+        broadcasts); float64 for integers and bool, otherwise the dtype of `x`.
 
     Raises
     ------
@@ -1384,8 +1390,8 @@ def celu_backward(grad, x=None, alpha=1.0, *, output=None, out=None):
         If neither or both of `x` and `output` are given, if `alpha` is neither a number nor an array, or for an
         unsupported dtype.
     ValueError
-        If the shapes differ, if `alpha` is an infinite number or 0 or would enlarge `x`, or if `output` is given with
-        a negative, NaN or array `alpha`.
+        If the shapes differ, if `alpha` is an infinite number or 0 or does not broadcast to the shape of `x`, or if
+        `output` is given with a negative, NaN or array `alpha`.
 
     See Also
     --------
@@ -1450,7 +1456,7 @@ def celu_double_backward(gg, grad, x, alpha=1.0):
     TypeError
         If `alpha` is neither a number nor an array, or for an unsupported dtype.
     ValueError
-        If the shapes differ, or if `alpha` is an infinite number or 0 or would enlarge `x`.
+        If the shapes differ, or if `alpha` is an infinite number or 0 or does not broadcast to the shape of `x`.
 
     See Also
     --------
@@ -1684,8 +1690,8 @@ def prelu(x, weight, *, axis=None, out=None, where=True, dtype=None):
     TypeError
         As `leaky_relu`.
     ValueError
-        If `weight` does not fit `axis` or does not broadcast, if `axis` is out of range, repeated or a name that `x`
-        does not have, or if a weight of one dimension meets an `x` of more than two without `axis`.
+        If `weight` does not fit `axis` or does not broadcast to the shape of `x`, if `axis` is out of range, repeated or
+        a name that `x` does not have, or if a weight of one dimension meets an `x` of more than two without `axis`.
 
     See Also
     --------
@@ -1897,7 +1903,8 @@ def prelu_backward(grad, x, weight, *, axis=None):
     TypeError
         As `leaky_relu`.
     ValueError
-        As `prelu`, and if the shapes of `grad` and `x` differ or `weight` would enlarge `x`.
+        As `prelu`, and if the shapes of `grad` and `x` differ or `weight` does not broadcast to the shape of
+        `x`.
 
     See Also
     --------
