@@ -331,8 +331,8 @@ def _back_end(operands):
         first, array = operands[kinds.index(chosen)]
         for argument, value in operands:
             if framework_of(value) == "torch":  # whose dtypes Dask does not know
-                raise TypeError(f"{first} is a {describe_type(array)}, but {argument} is a {describe_type(value)}; move "
-                                f"it with numpy.asarray{conversion_hint(argument, value)}")
+                raise TypeError(f"{first} is a {describe_type(array)}, but {argument} is a {describe_type(value)}; "
+                                f"move it with numpy.asarray{conversion_hint(argument, value)}")
     if chosen in ("gpu", "generic"):
         first, array = next(operand for operand, kind in zip(operands, kinds) if kind == chosen)
         for (argument, value), kind in zip(operands, kinds):
@@ -342,8 +342,8 @@ def _back_end(operands):
             if not number or kind is not None or (argument == "out" and isinstance(value, np.ndarray)):
                 move = "cupy.asarray or cupy.asnumpy" if chosen == "gpu" else f"{library_of(array)}'s asarray"
                 hint = conversion_hint(first, array) or conversion_hint(argument, value)
-                raise TypeError(f"{first} is a {describe_type(array)}, but {argument} is a {describe_type(value)}; move "
-                                f"one of them with {move}{hint}")
+                raise TypeError(f"{first} is a {describe_type(array)}, but {argument} is a {describe_type(value)}; "
+                                f"move one of them with {move}{hint}")
     name = f"pyleaky._{chosen}"
     module = sys.modules.get(name) or importlib.import_module(name)
     if chosen == "gpu":
@@ -1690,8 +1690,8 @@ def prelu(x, weight, *, axis=None, out=None, where=True, dtype=None):
     TypeError
         As `leaky_relu`.
     ValueError
-        If `weight` does not fit `axis` or does not broadcast to the shape of `x`, if `axis` is out of range, repeated or
-        a name that `x` does not have, or if a weight of one dimension meets an `x` of more than two without `axis`.
+        If `weight` does not fit `axis` or does not broadcast to the shape of `x`, if `axis` is out of range, repeated
+        or a name that `x` does not have, or if a weight of one dimension meets an `x` of more than two without `axis`.
 
     See Also
     --------

@@ -671,7 +671,8 @@ def bias_act_with(settings, x, bias, axis, return_mask=False, out=None):
     bias = None if bias is None else _as_array("bias", bias)
     back_end = _back_end([("x", x), ("bias", bias), ("out", out)])
     if return_mask and back_end is not None and not _is_gpu(back_end):
-        raise TypeError(f"return_mask=True is for NumPy and CuPy arrays, got {describe_type(x)}{conversion_hint('x', x)}")
+        hint = conversion_hint("x", x)
+        raise TypeError(f"return_mask=True is for NumPy and CuPy arrays, got {describe_type(x)}{hint}")
     if _is_generic(back_end):
         return back_end.bias_act(settings, x, bias, axis, out)
     arrays = [("x", x)] if bias is None else [("x", x), ("bias", bias)]
@@ -922,7 +923,8 @@ def gradients_with(settings, given, bias, mask=None, axis=1, out=None):
     back_end = _back_end([*given.items(), ("bias", bias), ("mask", mask), ("out", out)])
     if mask is not None and back_end is not None and not _is_gpu(back_end):
         grad = given["grad"]
-        raise TypeError(f"a mask goes with NumPy and CuPy arrays, got {describe_type(grad)}{conversion_hint('grad', grad)}")
+        hint = conversion_hint("grad", grad)
+        raise TypeError(f"a mask goes with NumPy and CuPy arrays, got {describe_type(grad)}{hint}")
     source = _side(given)
     shape = tuple(given[source].shape)
     for argument, value in given.items():
