@@ -1,9 +1,8 @@
-# What a call of every public Cython function goes through: the default floating-point environment around the whole call,
-# and a better message where a keyword is unknown or too many arguments are given by position.
+# What a call of every public Cython function goes through: the default floating-point environment around the whole
+# call, and a better message where a keyword is unknown or too many arguments are given by position.
 #
-# It stands in C in front of Cython's own entry point (PEP 590's vectorcall) and costs a few nanoseconds.  Each module that
-# cimports this has its own copy, since Cython's entry points are static in each module.
-
+# It stands in C in front of Cython's own entry point (PEP 590's vectorcall) and costs a few nanoseconds.  Each module
+# that cimports this has its own copy, since Cython's entry points are static in each module.
 cdef extern from *:
     """
     static vectorcallfunc pyl_entry; /* Cython's own, the same for all functions of a module that take keywords */

@@ -50,7 +50,6 @@ from pyleaky._arguments import (
     kind_of,
     library_of,
     not_a_number,
-    number,
     number_or_array,
     operand,
     refuse_columns,
