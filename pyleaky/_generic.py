@@ -2,18 +2,21 @@
 
 Not the fast path, and not the exact one: each formula is the table's own text, parsed once and evaluated word by word
 with the namespace's functions, so accuracy is that of its exp and expm1.  What it gains is what the namespace has: jit,
-grad, vmap, autograd, any device.  A new word of the vocabulary gets its line in WORDS; a new row appears by itself.
-Imported once such an array arrives.
+grad, vmap, autograd, any device.  Autograd's derivatives are those of NAME_backward and NAME_double_backward.  A new
+word of the vocabulary gets its line in WORDS; a new row appears by itself.  Imported once such an array arrives.
 """
 
 # Arrays of any namespace are Any; array-api-compat has no types and may not be installed.
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportMissingImports=false
+# The rules of a word refer to the word.
+# pyright: reportGeneralTypeIssues=false
 
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import operator
 import sys
@@ -24,12 +27,178 @@ import numpy as np
 
 from . import _arguments, _core, _functions
 
+# ---------------------------------------------------------------------------------------------- derivatives
+# Automatic differentiation goes through the formulas, but for a few words that have derivatives of their own.  The
+# namespace's derivative of expm1 is expm1 + 1, which is 0 below -17; exp underflows where its product with a large
+# gradient does not; and JAX divides by the square of a divisor.
+
+
+def _constant(value: Any) -> Any:
+    """The same values, for which automatic differentiation sees no derivative."""
+    if hasattr(value, "detach"):
+        return value.detach()
+    if _arguments.library_of(value) == "jax":
+        return sys.modules["jax"].lax.stop_gradient(value)
+    return value
+
+
+def _differentiated(
+    *rules: Callable[..., Any], libraries: tuple[str, ...] = ("jax", "torch")
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """
+    A word whose derivative with respect to input i, times t, is rules[i](xp, t, *inputs), in these libraries.
+
+    JAX transposes the rule, so that it must be a chain of products that starts with t.
+    """
+
+    def decorate(value: Callable[..., Any]) -> Callable[..., Any]:
+        words: dict[Any, Callable[..., Any]] = {}
+
+        def word(xp: Any, *inputs: Any) -> Any:
+            if xp not in words:
+                # "jax.numpy" or "array_api_compat.torch"
+                library = next((name for name in libraries if name in xp.__name__.split(".")), None)
+                make = _jax_word if library == "jax" else _torch_word
+                words[xp] = make(xp, value, rules) if library else functools.partial(value, xp)
+            return words[xp](*inputs)
+
+        return word
+
+    return decorate
+
+
+def _jax_word(xp: Any, value: Callable[..., Any], rules: tuple[Callable[..., Any], ...]) -> Any:
+    jax = sys.modules["jax"]
+    word = jax.custom_jvp(functools.partial(value, xp))
+
+    def derivative(inputs: Any, tangents: Any) -> Any:
+        zero = jax.custom_derivatives.SymbolicZero
+        parts = [rule(xp, t, *inputs) for rule, t in zip(rules, tangents, strict=True) if not isinstance(t, zero)]
+        return word(*inputs), functools.reduce(operator.add, parts)
+
+    word.defjvp(derivative, symbolic_zeros=True)
+    return word
+
+
+def _torch_word(xp: Any, value: Callable[..., Any], rules: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
+    function: Any = sys.modules["torch"].autograd.Function
+
+    class Word(function):  # type: ignore[misc]
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(*inputs: Any) -> Any:
+            return value(xp, *inputs)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            ctx.save_for_backward(*inputs)
+            ctx.save_for_forward(*inputs)
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            needed = zip(rules, ctx.needs_input_grad, strict=True)
+            return tuple(rule(xp, grad, *ctx.saved_tensors) if need else None for rule, need in needed)
+
+        @staticmethod
+        def jvp(ctx: Any, *tangents: Any) -> Any:
+            given = zip(rules, tangents, strict=True)
+            parts = [rule(xp, t, *ctx.saved_tensors) for rule, t in given if t is not None]
+            return functools.reduce(operator.add, parts)
+
+    def word(*inputs: Any) -> Any:
+        like = next(value for value in inputs if _is_array(value))
+        return Word.apply(*(value if _is_array(value) else like.new_full((), value) for value in inputs))
+
+    return word
+
+
+@_differentiated(lambda xp, t, x: t * _one(xp, x), libraries=("jax",))
+def _one(xp: Any, x: Any) -> Any:
+    """1, which is its own derivative: it gives a product of constants the derivatives of exp(x), of any order."""
+    return xp.ones_like(x)
+
+
+# Only PyTorch calls rules in the backward pass, so only there grad * t comes first, as in NAME_double_backward.
+@_differentiated(
+    lambda xp, t, alpha, x, grad: _exp(xp, grad, x, t),
+    lambda xp, t, alpha, x, grad: _exp(xp, alpha, x, grad * t),
+    lambda xp, t, alpha, x, grad: _exp(xp, alpha, x, t),
+    libraries=("torch",),
+)
+def _exp(xp: Any, alpha: Any, x: Any, grad: Any) -> Any:
+    """
+    alpha * exp(x) * grad, where only the result overflows or underflows.
+
+    exp(x) is one factor, next to alpha, as far as alpha * exp(x) is normal: up to 80 in float32.  What is left of x is
+    halved and bounded, so that the factors are never 0.  JAX's second derivative multiplies grad by one half and the
+    other gradient by the other half, then both products: neither meets 0 when it is infinite.
+    """
+    is_double = _name(x.dtype) == "float64"
+    step, most, bounds = (300.0, 1200.0, (1e-43, 1e-174)) if is_double else (40.0, 146.0, (1e-3, 1e-20))
+    fixed, near = _constant(x), 0.0
+    for bound in bounds:
+        is_above = abs(alpha) > bound
+        near = near + step * (is_above if isinstance(alpha, float) else xp.astype(is_above, x.dtype))
+    middle = xp.clip(fixed, -near, near)
+    half = xp.exp(xp.clip(fixed - middle, -most, most) / 2)
+    return (grad * half) * (alpha * xp.exp(middle) * _one(xp, x)) * half
+
+
+@_differentiated(lambda xp, t, alpha, x: t * _expm1(xp, 1.0, x), lambda xp, t, alpha, x: _exp(xp, alpha, x, t))
+def _expm1(xp: Any, alpha: Any, x: Any) -> Any:
+    return alpha * xp.expm1(x)
+
+
+@_differentiated(
+    lambda xp, t, x, alpha: t / alpha,
+    lambda xp, t, x, alpha: -t * xp.clip(_div(xp, x, alpha), -2000.0, 2000.0) / alpha,
+)
+def _div(xp: Any, x: Any, alpha: Any) -> Any:
+    return x / alpha
+
+
+@_differentiated(
+    lambda xp, t, alpha, x: t * _expm1_div_by_alpha(xp, alpha, x), lambda xp, t, alpha, x: _exp_div(xp, x, alpha, t)
+)
+def _expm1_div(xp: Any, alpha: Any, x: Any) -> Any:
+    return alpha * xp.expm1(x / alpha)
+
+
+def _expm1_div_by_alpha(xp: Any, alpha: Any, x: Any) -> Any:
+    """(1 - q) * exp(q) - 1 with q = x / alpha; near 0, where the difference cancels, by its Taylor series."""
+    q = _div(xp, x, alpha)
+    is_small = abs(q) < 1
+    small = xp.where(is_small, q, 0.0)
+    series = 0.0
+    for k in range(18, -1, -1):
+        series = series * small + 1 / (math.factorial(k) * (k + 2))
+    return xp.where(is_small, -small * small * series, _exp_div(xp, x, alpha, 1 - xp.clip(q, -2000.0, 2000.0)) - 1)
+
+
+def _exp_div(xp: Any, x: Any, alpha: Any, grad: Any) -> Any:
+    """exp(x / alpha) * grad: exp magnifies the quotient's rounding error, which 1 + rest makes up for."""
+    q = _div(xp, x, alpha)
+    return _exp(xp, 1 + _rest(xp, _constant(x), _constant(alpha), _constant(q)), q, grad)
+
+
+def _rest(xp: Any, x: Any, alpha: Any, q: Any) -> Any:
+    """x / alpha - q for the rounded quotient q: x - n * alpha is nearly exact for the integer n closest to q."""
+    dtype = np.float64 if _name(q.dtype) == "float64" else np.float32
+    is_number = isinstance(alpha, float)
+    space, divisor = (np, dtype(alpha)) if is_number else (xp, xp.astype(alpha, q.dtype, copy=False))
+    scaled = divisor * space.where(abs(divisor) > 1, 2.0**-30, space.full_like(divisor, 2.0**30))
+    split = scaled * (2.0**27 + 1 if dtype is np.float64 else 2.0**12 + 1)  # Veltkamp 1968
+    high = split - (split - scaled)
+    low, scale = scaled - high, scaled / divisor
+    if is_number:  # a constant of a compiled function
+        scaled, high, low, scale = map(float, (scaled, high, low, scale))
+    n = xp.round(xp.clip(q, -2000.0, 2000.0))
+    rest = ((x * scale - n * high) - n * low) / scaled - (q - n)
+    return xp.where(abs(rest) < 1, rest, 0.0)
+
+
 # ---------------------------------------------------------------------------------------------- the vocabulary
-
-
-def _negative(xp: Any, x: Any) -> Any:
-    # The exponential of the side that is not taken must not overflow: infinity times 0 would be NaN in a derivative.
-    return xp.where(x > 0, 0.0, x)
 
 
 # xp is the namespace.  Numbers are Python's, which an operator of the standard takes without changing the dtype.
@@ -37,21 +206,20 @@ WORDS: dict[str, Callable[..., Any]] = {
     "v_set": lambda xp, c: float(c),
     "v_gt": lambda xp, a, b: a > b,
     "v_lt": lambda xp, a, b: a < b,
-    "v_select": lambda xp, m, a, b: xp.where(m, a, b),
     "v_mul": lambda xp, a, b: a * b,
     "v_add": lambda xp, a, b: a + b,
     "v_sub": lambda xp, a, b: a - b,
-    "v_div": lambda xp, a, b: a / b,
+    "v_div": _div,
     "v_max": lambda xp, a, b: xp.where(a > b, a, b),
     "v_min": lambda xp, a, b: xp.where(a < b, a, b),
-    "v_expm1": lambda xp, alpha, x: alpha * xp.expm1(_negative(xp, x)),
-    "v_exp": lambda xp, alpha, x, grad: alpha * xp.exp(_negative(xp, x)) * grad,
-    "v_expm1_div": lambda xp, alpha, x: alpha * xp.expm1(_negative(xp, x) / alpha),
-    "v_exp_div": lambda xp, x, alpha, grad: xp.exp(_negative(xp, x) / alpha) * grad,
+    "v_expm1": _expm1,
+    "v_exp": _exp,
+    "v_expm1_div": _expm1_div,
+    "v_exp_div": _exp_div,
     "w_round": lambda xp, a: a,
 }
 # With a wider type in C, which there is not here.
-for _word in ("select", "mul", "expm1", "exp"):
+for _word in ("mul", "expm1", "exp"):
     WORDS[f"w_{_word}"] = WORDS[f"v_{_word}"]
 # Near -c the sum's leading digits cancel, and those that float32 has cut off from the constant become the result.
 WORDS["w_add"] = lambda xp, c, x: (x + float(np.float32(c))) + (c - float(np.float32(c)))
@@ -66,11 +234,40 @@ def _parsed(node: ast.AST) -> Callable[[Any, dict[str, Any]], Any]:
             return lambda xp, inputs: number
         case ast.Name(id=name):
             return lambda xp, inputs: inputs[name] if name in inputs else _core.CONSTANTS[name]
+        case ast.Call(func=ast.Name(id="v_select" | "w_select"), args=[mask, yes, no], keywords=[]):
+            test, first, second = _parsed(mask), _side(yes, True), _side(no, False)
+
+            def select(xp: Any, inputs: dict[str, Any]) -> Any:
+                taken = test(xp, inputs)
+                return xp.where(taken, first(xp, taken, inputs), second(xp, taken, inputs))
+
+            return select
         case ast.Call(func=ast.Name(id=word), args=args, keywords=[]) if word in WORDS:
             call, parts = WORDS[word], [_parsed(arg) for arg in args]
             return lambda xp, inputs: call(xp, *(part(xp, inputs) for part in parts))
         case _:
             raise ValueError(f"a formula of the table has {ast.unparse(node)!r}, for which there is no word here")
+
+
+def _side(node: ast.AST, is_first: bool) -> Callable[[Any, Any, dict[str, Any]], Any]:
+    """
+    A side of v_select, with inputs 1 where the other side is taken.
+
+    Its derivative is multiplied by 0 there, which would be NaN if it were infinite.  An input itself has derivative 1.
+    """
+    value = _parsed(node)
+    used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} if isinstance(node, ast.Call) else set()
+
+    def side(xp: Any, taken: Any, inputs: dict[str, Any]) -> Any:
+        like = next(filter(_is_array, inputs.values()))
+        kept = dict(inputs)
+        for name in used & inputs.keys():
+            if _is_array(inputs[name]) or not math.isfinite(inputs[name]):
+                given = inputs[name] if _is_array(inputs[name]) else xp.full_like(like, inputs[name])
+                kept[name] = xp.where(taken, given, 1.0) if is_first else xp.where(taken, 1.0, given)
+        return value(xp, kept)
+
+    return side
 
 
 FORMULAS = {row.name: _parsed(ast.parse(row.formula, mode="eval")) for row in _core.ROWS.values()}
@@ -82,15 +279,6 @@ def _evaluate(name: str, xp: Any, inputs: list[Any]) -> Any:
         # By the formula the derivative would be 1 at 0 and at NaN, where it has to be 0.
         y = xp.where(inputs[0] > 0, inputs[0], _constant(y))
     return y
-
-
-def _constant(value: Any) -> Any:
-    """The same values, for which automatic differentiation sees no derivative."""
-    if hasattr(value, "detach"):
-        return value.detach()
-    if _arguments.library_of(value) == "jax":
-        return sys.modules["jax"].lax.stop_gradient(value)
-    return value
 
 
 # ---------------------------------------------------------------------------------------------- namespaces and dtypes
@@ -191,8 +379,11 @@ def call(name: str, values: list[Any], out: Any = None, where: Any = True, dtype
         deciding = deciding[:-1]
     result = _result_dtype(xp, deciding, dtype)
     compute = _compute_dtype(xp, result)
-    y = _evaluate(name, xp, [_operand(xp, value, compute) for value in values])
-    return xp.astype(y, result, copy=False)
+    inputs = [_operand(xp, value, compute) for value in values]
+    like = next(filter(_is_array, inputs))
+    for k in range(len(inputs) - row.parameters):
+        inputs[k] = inputs[k] if _is_array(inputs[k]) else xp.full_like(like, inputs[k])
+    return xp.astype(_evaluate(name, xp, inputs), result, copy=False)
 
 
 @np.errstate(all="ignore")  # for a namespace whose arrays are NumPy's
@@ -213,10 +404,16 @@ def bias_act(settings: Any, x: Any, bias: Any, axis: int, out: Any) -> Any:
     _refuse(out)
     xp, dtype, compute, (x,), bias = _beside_bias(settings, {"x": x}, bias, axis)
     row, numbers = _bias_row(settings)
-    y = _evaluate(row, xp, [x if bias is None else x + bias, *numbers(compute)]) * _number(settings.gain, compute)
+    x = x if bias is None else x + bias
+    y = _evaluate(row, xp, [x, *numbers(compute)]) * _number(settings.gain, compute)
     if settings.clamp < math.inf:
         clamp = _number(settings.clamp, compute)
-        y = xp.where(y >= clamp, clamp, xp.where(y <= -clamp, -clamp, y))
+        is_above, is_below = _clamped(xp, y, clamp, dtype)
+        if not settings.is_piecewise_linear and clamp < 2 * settings.gain:
+            # The exponential's side reaches the clamp, where its second derivative must be 0, not 0 * infinity.
+            x = xp.where(is_above | is_below, 1.0, x)
+            y = _evaluate(row, xp, [x, *numbers(compute)]) * _number(settings.gain, compute)
+        y = xp.where(is_above, clamp, xp.where(is_below, -clamp, y))
     return xp.astype(y, dtype, copy=False)
 
 
@@ -231,13 +428,18 @@ def bias_act_backward(settings: Any, given: dict[str, Any], bias: Any, axis: int
     grad = array["grad"] * gain
     if "output" in array:
         settings.check_output_is_enough(np.dtype(np.float64 if _name(compute) == "float64" else np.float32))
-        y, suffix = array["output"], "_backward"
-        side = y
+        side, suffix = array["output"], "_backward"
         if f"{_bias_row(settings)[0]}_backward_from_output" in _core.ROWS:
-            side, suffix = y / gain, "_backward_from_output"
+            side, suffix = side / gain, "_backward_from_output"
     else:
         side, suffix = array["x"] if bias is None else array["x"] + bias, "_backward"
-        y = _evaluate(_bias_row(settings)[0], xp, [side, *_bias_row(settings)[1](compute)]) * gain
+    if settings.clamp < math.inf:
+        clamp = _number(settings.clamp, compute)
+        activation, numbers = _bias_row(settings)
+        y = array["output"] if "output" in array else _evaluate(activation, xp, [side, *numbers(compute)]) * gain
+        is_above, is_below = _clamped(xp, y, clamp, dtype)
+        # 0 * infinity would be NaN, in the derivatives too.
+        grad, side = xp.where(is_above | is_below, 0.0, grad), xp.where(is_above | is_below, 1.0, side)
     if "gg" in array and not settings.is_piecewise_linear:
         suffix = "_double_backward"
     row, numbers = _bias_row(settings, suffix)
@@ -245,15 +447,18 @@ def bias_act_backward(settings: Any, given: dict[str, Any], bias: Any, axis: int
     dx = _evaluate(row, xp, [*inputs, *numbers(compute)])
     if "gg" in array and settings.is_piecewise_linear:
         dx = xp.zeros_like(dx)
-    if settings.clamp < math.inf:
-        clamp = _number(settings.clamp, compute)
-        dx = xp.where((y >= clamp) | (y <= -clamp), 0.0, dx)
     total = None
     if bias is not None:
         shared = tuple(k for k in range(dx.ndim) if k != axis % dx.ndim)
         total = xp.sum(xp.astype(dx, _widest(xp), copy=False), axis=shared)
         total = xp.astype(total, bias_dtype if _name(bias_dtype) in _core.DTYPES else dtype, copy=False)
     return xp.astype(dx, dtype, copy=False), total
+
+
+def _clamped(xp: Any, y: Any, clamp: float, dtype: Any) -> tuple[Any, Any]:
+    """Where y, rounded to its dtype, reaches the clamp, and where it reaches -clamp."""
+    stored, limit = (xp.astype(value, dtype, copy=False) for value in (y, xp.full_like(y, clamp)))
+    return stored >= limit, stored <= -limit
 
 
 def _bias_row(settings: Any, suffix: str = "") -> tuple[str, Callable[[Any], list[float]]]:
