@@ -454,7 +454,9 @@ def missing_attribute(module: str, name: str) -> AttributeError:
     if meant and meant != "linear":
         where, _, function = meant.rpartition(".")
         is_here = function in (getattr(pyleaky, where) if where else pyleaky).__all__
-        hint = f"; here it is pyleaky.{meant}" if is_here else f"; it would be pyleaky.{meant}, which does not exist yet"
+        hint = (
+            f"; here it is pyleaky.{meant}" if is_here else f"; it would be pyleaky.{meant}, which does not exist yet"
+        )
     elif not name.startswith("_"):
         for where in ("init", "training", "diagnostics"):
             if name in getattr(pyleaky, where).__all__:
@@ -530,7 +532,7 @@ def refuse_other_labels(argument: str, value: Any, x: Any, axis: Any = None, oth
 def extent(array: Any) -> tuple[int, int]:
     """The addresses of the first byte of an array's memory and of the one after its last, on whatever device."""
     if isinstance(array, np.ndarray):
-            return _core.extent(array)
+        return _core.extent(array)
     reaches = [(length - 1) * stride for length, stride in zip(array.shape, array.strides, strict=True)]
     low = array.data.ptr + sum(min(reach, 0) for reach in reaches)
     return low, low + sum(map(abs, reaches)) + array.itemsize
