@@ -13,12 +13,14 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import itertools
 import math
 import operator
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from types import SimpleNamespace
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -551,3 +553,159 @@ def are_same_or_apart(a: Any, b: Any) -> bool:
     if a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype and extent(a) == extent(b):
         return True
     return are_apart(a, b)
+
+
+class _Layout(NamedTuple):
+    """Where the elements of an array lie: from `low` on, `count` times every `step`, runs of `width` bytes."""
+
+    place: int
+    low: int
+    high: int
+    axes: tuple[tuple[int, int], ...]  # (step, count), steps above 0, the smallest first
+    width: int
+
+
+def _layout(place: int, array: Any) -> _Layout:
+    width: int = array.itemsize
+    axes: list[tuple[int, int]] = []
+    for step, count in sorted(zip(map(abs, array.strides), array.shape, strict=True)):
+        if count == 1 or step == 0:
+            continue
+        if not axes and step == width:
+            width *= count
+        elif axes and step == axes[-1][0] * axes[-1][1]:
+            axes[-1] = axes[-1][0], axes[-1][1] * count
+        else:
+            axes.append((step, count))
+    return _Layout(place, *extent(array), tuple(axes), width)
+
+
+def clusters(spans: Iterable[tuple[int, int, Any]]) -> list[list[Any]]:
+    """The items of (low, high, item), split where no span [low, high) reaches over."""
+    found: list[list[Any]] = []
+    end = -math.inf
+    for low, high, item in sorted(spans, key=operator.itemgetter(0)):
+        if low >= end:
+            found.append([])
+        found[-1].append(item)
+        end = max(end, high)
+    return found
+
+
+def _fold(layouts: list[_Layout]) -> list[tuple[_Layout, int, int]] | None:
+    """
+    For each array what it has in every row of a grid, its first row, and the one after its last.
+
+    The rows are as long as the largest step.  None where no such grid has each array's part within a row.
+    """
+    period = max(layout.axes[-1][0] for layout in layouts if layout.axes)
+    parts = []
+    for place, low, high, axes, width in layouts:
+        count = 1
+        if axes and axes[-1][0] == period:
+            count, axes = axes[-1][1], axes[:-1]
+        elif axes and period % axes[-1][0] == 0 == axes[-1][1] % (period // axes[-1][0]):  # rows without gaps
+            inside = period // axes[-1][0]
+            count, axes = axes[-1][1] // inside, (*axes[:-1], (axes[-1][0], inside))
+        size = high - low - period * (count - 1)
+        if size > period:
+            return None
+        parts.append((low % period, size, count, place, low, axes, width))
+    # A row may start at a residue that lies inside of no part; the last part may reach around the end.
+    parts.sort()
+    reached = max(residue + size for residue, size, *_ in parts) - period
+    for origin, size, *_ in parts:
+        if reached <= origin:
+            break
+        reached = max(reached, origin + size)
+    else:
+        return None
+    folded = []
+    for _, size, count, place, low, axes, width in parts:
+        row, start = divmod(low - origin, period)
+        folded.append((_Layout(place, start, start + size, axes, width), row, row + count))
+    return folded
+
+
+def _shared_in_pairs(layouts: list[_Layout]) -> tuple[int, int] | None:
+    """By comparing every pair exactly: NumPy compares addresses, and reads no memory."""
+    work: Any = 10**6  # NumPy's stubs know two constants only
+    arrays = []
+    for layout in layouts:
+        steps, counts = zip(*layout.axes, (1, layout.width), strict=True)
+        interface = {"data": (layout.low + 2**32, True), "shape": counts, "strides": steps, "typestr": "|u1"}
+        arrays.append(np.asarray(SimpleNamespace(__array_interface__=interface | {"version": 3})))
+    for (a, one), (b, other) in itertools.combinations(zip(layouts, arrays, strict=True), 2):
+        if a.low < b.high and b.low < a.high:
+            try:
+                is_shared = np.shares_memory(one, other, max_work=work)
+            except np.exceptions.TooHardError:
+                is_shared = True
+            if is_shared:
+                return a.place, b.place
+    return None
+
+
+def _find_shared(layouts: list[_Layout]) -> tuple[int, int] | None:
+    for cluster in clusters((layout.low, layout.high, layout) for layout in layouts):
+        found = _shared_in_cluster(cluster) if len(cluster) > 1 else None
+        if found is not None:
+            return found
+    return None
+
+
+def _shared_in_cluster(layouts: list[_Layout]) -> tuple[int, int] | None:
+    if not any(layout.axes for layout in layouts):
+        return layouts[0].place, layouts[1].place
+    folded = _fold(layouts)
+    if folded is None:
+        return _shared_in_pairs(layouts)
+    whole = {layout.place: layout for layout in layouts}
+    for column in clusters((one[0].low, one[0].high, one) for one in folded):
+        for block in clusters((one[1], one[2], one) for one in column):
+            if len(block) == 1:
+                continue
+            if len(block) < len(layouts):
+                found = _shared_in_cluster([whole[part.place] for part, _, _ in block])
+            else:
+                found = _find_shared([part for part, _, _ in block])
+                if found is not None and max(one[1] for one in block) >= min(one[2] for one in block):
+                    found = _shared_in_pairs(layouts)  # not all arrays have a row in common
+            if found is not None:
+                return found
+    return None
+
+
+def find_shared(arrays: Sequence[Any]) -> tuple[int, int] | None:
+    """
+    The places of two arrays that share memory, the first and the second, or None.
+
+    Arrays that lie in between each other, as the columns of a matrix do, are not compared pair by pair: the rows that
+    they have in common are dropped, and what is left of each is sorted.
+    """
+    extents = sorted((*extent(array), place) for place, array in enumerate(arrays) if array.size)
+    if all(one[1] <= other[0] for one, other in itertools.pairwise(extents)):
+        return None
+    found = _find_shared([_layout(place, arrays[place]) for _, _, place in extents])
+    return None if found is None else (min(found), max(found))
+
+
+def overlaps_itself(array: Any) -> bool:
+    """Whether two elements of an array share memory, as those of a broadcast array do."""
+    if array.flags.c_contiguous or array.flags.f_contiguous or array.size < 2:
+        return False
+    axes = sorted((abs(step), count) for step, count in zip(array.strides, array.shape, strict=True) if count > 1)
+    reach: int = array.itemsize
+    for step, count in axes:
+        if step < reach:
+            break
+        reach += step * (count - 1)
+    else:
+        return False
+    low, high = extent(array)
+    if axes[0][0] == 0 or high - low < array.size * array.itemsize:
+        return True
+    places = np.zeros(1, np.int64)
+    for step, count in axes:
+        places = np.add.outer(places, step * np.arange(count)).reshape(-1)
+    return bool((np.diff(np.sort(places)) < array.itemsize).any())

@@ -174,7 +174,7 @@ CASES |= {
 CASES |= {
     "clip_grad_norm, a tensor": ("grads", lambda t: training.clip_grad_norm(t.a, 1.0)),
     "clip_grad_norm, a list": ("grads[1]", lambda t: training.clip_grad_norm([A, t.a], 1.0)),
-    "clip_grad_norm, a generator": ("grads[0]", lambda t: training.clip_grad_norm((one for one in [t.a]), 1.0)),
+    "clip_grad_norm, a dict's values": ("grads[0]", lambda t: training.clip_grad_norm({"w": t.a}.values(), 1.0)),
     "clip_grad_norm, a dict": ("grads['w']", lambda t: training.clip_grad_norm({"w": t.a}, 1.0)),
     "clip_grad_norm, max_norm": ("max_norm", lambda t: training.clip_grad_norm([A], t.number)),
     "clip_grad_value, a list": ("grads[0]", lambda t: training.clip_grad_value([t.a], 1.0)),
