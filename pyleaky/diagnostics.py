@@ -14,17 +14,18 @@ To add an activation, name it in `_STRAIGHT` or `_CURVES`; `pyleaky.init.gain` c
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import math
-import operator
 import sys
+import threading
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
-from . import _core, init
-from ._arguments import describe_argument
+from . import _arguments, _core, init
 from ._functions import celu, celu_backward, elu, elu_backward, selu, selu_backward, unpack_mask
 from ._plot import line_style, new_figure
 
@@ -32,6 +33,41 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["GradientMonitor", "UnitMonitor"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+# ---------------------------------------------------------------------------------------------------- threads
+
+
+class _Monitor:
+    """Holds a lock, so that several threads may feed one monitor; copies and pickles have one of their own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            return copy.deepcopy({name: value for name, value in vars(self).items() if name != "_lock"})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = threading.RLock()
+
+
+_M = TypeVar("_M", bound=_Monitor)
+
+
+def _locked(method: Callable[Concatenate[_M, P], R]) -> Callable[Concatenate[_M, P], R]:
+    """A method that has the monitor to itself, in the default floating-point environment."""
+
+    @functools.wraps(method)
+    def call(self: _M, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._lock, _core.default_environment():
+            return method(self, *args, **kwargs)
+
+    return call
 
 
 # ---------------------------------------------------------------------------------------------------- counting
@@ -79,7 +115,9 @@ def _is_on_device(argument: str, value: Any) -> bool:
     cupy = getattr(sys.modules.get("cupy"), "ndarray", None)
     on_device = cupy is not None and isinstance(value, cupy)
     if not on_device and (not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray)):
-        raise TypeError(f"{argument} must be a NumPy or CuPy array, got {describe_argument(argument, value)}")
+        raise TypeError(
+            f"{argument} must be a NumPy or CuPy array, got {_arguments.describe_argument(argument, value)}"
+        )
     return on_device
 
 
@@ -219,11 +257,8 @@ class _Activation:
     """A name and its parameter, checked, and where its derivative is small."""
 
     def __init__(self, name: str, param: Any) -> None:
-        known = (*_STRAIGHT, *_CURVES)
-        if not isinstance(name, str) or name not in known:
-            raise ValueError(f"activation must be one of {', '.join(map(repr, known))}, got {name!r}")
+        self.name = name = _arguments.choice("activation", name, (*_STRAIGHT, *_CURVES))
         init.gain(name, param)  # checks the parameter
-        self.name = name
         self.param: Any = {"leaky_relu": 0.01, "rrelu": (1 / 8, 1 / 3), "elu": 1.0, "celu": 1.0}.get(name)
         if name == "prelu":
             self.param = param  # the array itself: training changes its numbers
@@ -362,16 +397,23 @@ class _Feed:
         self.counts = module.zeros((len(self.places), units), np.int64)
         self.moments = module.zeros((2, units), np.float64) if has_moments else None
         self.samples = 0
-        # What to call the kernel with: a few thresholds at a time, and the moments of all calls but the first unused.
+        self.calls = self._calls()
+
+    def _calls(self) -> list[tuple[Any, Any, Any]]:
+        """The arguments of the kernel: a few thresholds at a time; only the first call's moments are of use."""
         thresholds = np.array(list(self.places), np.float64)
-        self.calls = [
+        return [
             (
                 thresholds[start : start + _MOST_THRESHOLDS],
                 self.counts[start : start + _MOST_THRESHOLDS],
-                module.zeros((2, units), np.float64) if start else self.moments,
+                self.moments if start == 0 or self.moments is None else self.moments * 0,
             )
             for start in range(0, len(self.places), _MOST_THRESHOLDS)
         ]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.calls = self._calls()  # views of the copied counts
 
     def add(self, values: Any, axis: int) -> None:
         for thresholds, counts, moments in self.calls:
@@ -497,21 +539,7 @@ class _Layer:
                 feed.clear()
 
 
-def _index(argument: str, value: Any) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{argument} must be an integer, got {type(value).__name__}") from None
-
-
-def _limit(argument: str, value: Any) -> float:
-    number = init._number(argument, value)
-    if not 0 <= number <= 1:
-        raise ValueError(f"{argument} must be from 0 to 1, got {number}")
-    return number
-
-
-class UnitMonitor:
+class UnitMonitor(_Monitor):
     """
     Watches the units of layers while a network trains: which are never positive, dead, rarely active or saturated.
 
@@ -566,7 +594,9 @@ class UnitMonitor:
     A NaN is not positive.  Straight lines have their negative side's derivative there, as in pyleaky's backward
     functions; for the others a unit that met a NaN is not dead.
 
-    Memory: some 150 bytes for each unit of a layer, and some 500 for each layer and period.
+    Several threads may feed one monitor: a lock makes each call count as a whole.  Copies and pickles are independent.
+
+    Memory: about 150 bytes for each unit of a layer, and about 500 for each layer and period.
 
     References
     ----------
@@ -595,12 +625,13 @@ class UnitMonitor:
         saturation: float = 0.01,
         saturated_share: float = 0.99,
     ) -> None:
+        super().__init__()
         _Activation(activation, 0.25 if activation == "prelu" and param is None else param)  # prelu's may come later
         self._default = (activation, param)
-        self._axis = _index("axis", axis)
-        self._rare = _limit("rare", rare)
-        self._saturation = _limit("saturation", saturation)
-        self._saturated_share = _limit("saturated_share", saturated_share)
+        self._axis = _arguments.index("axis", axis, -(2**63), 2**63)
+        self._rare = _arguments.number("rare", rare, between=(0, 1))
+        self._saturation = _arguments.number("saturation", saturation, between=(0, 1))
+        self._saturated_share = _arguments.number("saturated_share", saturated_share, between=(0, 1))
         self._period = 0
         self._layers: dict[str | int, _Layer] = {}
 
@@ -661,44 +692,46 @@ class UnitMonitor:
         >>> monitor.to_dict()["layers"][0]["units_of_last_period"]["positive"]
         [0.0, 0.5]
         """
-        # A call like the layer's last one goes straight to the kernel.
-        try:
-            known = self._layers.get(layer)
-        except TypeError:  # not hashable, which _update tells
-            known = None
-        if known is not None:
-            same_axis, same_activation, same_param = known.given
-            if axis is same_axis and activation is same_activation and param is same_param:
-                kind, feed = known.kind, known.feed
-                if kind == "mask":
-                    if (
-                        mask.__class__ is np.ndarray
-                        and x is None
-                        and output is None
-                        and shape == known.shape
-                        and mask.dtype is known.dtype
-                        and mask.strides == (1,)
-                        and mask.size == (known.size + 7) // 8
-                    ):
-                        _core.add_mask_counts(mask, shape, known.axis, feed.counts[0])
-                        feed.samples += known.size // known.units
-                        return
-                else:
-                    values, other = (x, output) if kind == "x" else (output, x)
-                    if (
-                        values.__class__ is np.ndarray
-                        and other is None
-                        and mask is None
-                        and shape is None
-                        and values.dtype is known.dtype
-                        and values.ndim == known.ndim
-                        and values.shape[known.axis] == known.units
-                    ):
-                        for thresholds, counts, moments in feed.calls:
-                            _core.add_unit_statistics(values, known.axis, thresholds, counts, moments)
-                        feed.samples += values.size // known.units
-                        return
-        self._update(layer, x, output, mask, shape, axis, activation, param)
+        with self._lock:
+            # A call like the layer's last one goes straight to the kernel.
+            try:
+                known = self._layers.get(layer)
+            except TypeError:  # not hashable, which _update tells
+                known = None
+            if known is not None:
+                same_axis, same_activation, same_param = known.given
+                if axis is same_axis and activation is same_activation and param is same_param:
+                    kind, feed = known.kind, known.feed
+                    if kind == "mask":
+                        if (
+                            mask.__class__ is np.ndarray
+                            and x is None
+                            and output is None
+                            and shape == known.shape
+                            and mask.dtype is known.dtype
+                            and mask.strides == (1,)
+                            and mask.size == (known.size + 7) // 8
+                        ):
+                            _core.add_mask_counts(mask, shape, known.axis, feed.counts[0])
+                            feed.samples += known.size // known.units
+                            return
+                    else:
+                        values, other = (x, output) if kind == "x" else (output, x)
+                        if (
+                            values.__class__ is np.ndarray
+                            and other is None
+                            and mask is None
+                            and shape is None
+                            and values.dtype is known.dtype
+                            and values.ndim == known.ndim
+                            and values.shape[known.axis] == known.units
+                        ):
+                            for thresholds, counts, moments in feed.calls:
+                                _core.add_unit_statistics(values, known.axis, thresholds, counts, moments)
+                            feed.samples += values.size // known.units
+                            return
+            with _core.default_environment():
+                self._update(layer, x, output, mask, shape, axis, activation, param)
 
     def _update(
         self, layer: Any, x: Any, output: Any, mask: Any, shape: Any, axis: Any, activation: Any, param: Any
@@ -722,7 +755,7 @@ class UnitMonitor:
             array = values if on_device else np.asarray(values)
             if not array.dtype.isnative:
                 array = array.astype(array.dtype.newbyteorder("="))
-        along = self._axis if axis is None else _index("axis", axis)
+        along = self._axis if axis is None else _arguments.index("axis", axis, -(2**63), 2**63)
         if not -array.ndim <= along < array.ndim:
             raise ValueError(f"axis is {along}, out of range for {kind} of shape {tuple(array.shape)}")
         along %= array.ndim
@@ -769,9 +802,12 @@ class UnitMonitor:
         feed.samples += array.size // units
         known.feeds[on_device, array.dtype] = feed
         known.activation = its
-        known.remember((axis, activation, param), None if on_device else values.dtype, array, along, feed)
+        # What ml_dtypes copies for the kernel would clear the caller's floating-point flags.
+        is_short = not on_device and values.dtype.isbuiltin == 1
+        known.remember((axis, activation, param), values.dtype if is_short else None, array, along, feed)
         self._layers[layer] = known
 
+    @_locked
     def end_period(self) -> None:
         """
         End a period, such as an epoch, and start the next.
@@ -797,6 +833,7 @@ class UnitMonitor:
         """Each layer with its periods, the running one too, and the numbers by unit of the last."""
         return [(name, layer, *layer.all_periods(self._limits())) for name, layer in self._layers.items()]
 
+    @_locked
     def to_dict(self) -> dict[str, Any]:
         """
         Everything counted so far, as numbers, strings, lists and dicts that `json.dumps` takes.
@@ -839,6 +876,7 @@ class UnitMonitor:
             ],
         }
 
+    @_locked
     def summary(self) -> str:
         """
         A table in plain text: one row for each layer, of the last period in which it had samples.
@@ -887,6 +925,7 @@ class UnitMonitor:
         ]
         return "\n".join(lines)
 
+    @_locked
     def plot(self) -> Figure:
         """
         A figure: the shares of units over the periods, for each layer, and how active the units of the last period are.
@@ -934,6 +973,7 @@ class UnitMonitor:
 # ---------------------------------------------------------------------------------------------------- gradients
 
 _HELD = 1000  # 0-d arrays of a device, until they are fetched together
+_NO_GRADIENT = -1.0  # in place of a norm, where a step has none
 
 
 class _Series:
@@ -968,7 +1008,9 @@ def _by_name(argument: str, arrays: Any) -> dict[str, Any]:
         return dict(arrays)
     if isinstance(arrays, (list, tuple)):
         return {str(place): value for place, value in enumerate(arrays)}
-    raise TypeError(f"{argument} must be a dict or a list of arrays, got {describe_argument(argument, arrays)}")
+    raise TypeError(
+        f"{argument} must be a dict or a list of arrays, got {_arguments.describe_argument(argument, arrays)}"
+    )
 
 
 def _norm(values: Any) -> Any:
@@ -1004,7 +1046,7 @@ def _middle(numbers: Any) -> float | None:
     return float(np.median(finite)) if finite.size else None
 
 
-class GradientMonitor:
+class GradientMonitor(_Monitor):
     """
     Watches the norms of gradients, one for each parameter and step, and tells when they explode or vanish.
 
@@ -1032,7 +1074,9 @@ class GradientMonitor:
     Notes
     -----
     Every step is kept: 8 bytes for each name and step, and as much again for each of the two ratios where they are
-    asked for.  Steps are counted from 1.  A ratio to a parameter whose norm is 0, as that of a fresh bias, is not told.
+    asked for.  Steps are counted from 1.  A ratio to a parameter whose norm is 0, as that of a fresh bias, is left out.
+
+    Several threads may feed one monitor; a lock makes each call a step of its own.  Copies and pickles are independent.
 
     References
     ----------
@@ -1050,14 +1094,15 @@ class GradientMonitor:
     """
 
     def __init__(self, *, exploding: float = 1e3, vanishing: float = 1e-7) -> None:
-        self._exploding = init._number("exploding", exploding)
-        self._vanishing = init._number("vanishing", vanishing)
+        super().__init__()
+        self._exploding = _arguments.number("exploding", exploding, finite=True)
+        self._vanishing = _arguments.number("vanishing", vanishing, finite=True)
         if not 0 <= self._vanishing <= self._exploding:
             raise ValueError(
                 f"vanishing must be from 0 to exploding, got vanishing={self._vanishing}, exploding={self._exploding}"
             )
         self._steps = 0
-        self._sizes: dict[str, int] = {}
+        self._sizes: dict[str, int | None] = {}  # None until there is a gradient
         self._series: dict[str, dict[str, _Series]] = {}
 
     def update(self, grads: Any, params: Any = None, learning_rate: Any = None, updates: Any = None) -> None:
@@ -1067,7 +1112,8 @@ class GradientMonitor:
         Parameters
         ----------
         grads : dict or list of ndarray
-            The gradients, by name; in a list the names are "0", "1" and so on.  The same names at every step.
+            The gradients, by name; in a list the names are "0", "1" and so on.  The same names at every step.  None
+            stands for no gradient, as that of a frozen weight: then nothing is kept for that name and step.
         params : dict or list of ndarray, optional
             The parameters that they are of, before the step, for the ratios.
         learning_rate : float, optional
@@ -1096,16 +1142,22 @@ class GradientMonitor:
         >>> monitor.to_dict()["parameters"][0]["gradient"]
         [5.0]
         """
-        if params is None and learning_rate is None and updates is None and self._keep_norms(grads):
-            return
+        with self._lock:
+            is_short = params is None and learning_rate is None and updates is None
+            if not (is_short and self._keep_norms(grads)):
+                with _core.default_environment():
+                    self._update(grads, params, learning_rate, updates)
+
+    def _update(self, grads: Any, params: Any, learning_rate: Any, updates: Any) -> None:
+        """What `update` does, for any call: everything is checked before anything changes."""
         arrays = {"grads": _by_name("grads", grads)}
         if learning_rate is not None and updates is not None:
             raise TypeError("update takes learning_rate or updates, got both")
         if params is None and (learning_rate is not None or updates is not None):
             raise TypeError(f"{'updates' if learning_rate is None else 'learning_rate'} needs params, got none")
-        rate = None if learning_rate is None else init._number("learning_rate", learning_rate)
-        if rate is not None and rate < 0:
-            raise ValueError(f"learning_rate must not be negative, got {rate}")
+        rate = None
+        if learning_rate is not None:
+            rate = _arguments.number("learning_rate", learning_rate, least=0, finite=True)
         for argument, given in (("params", params), ("updates", updates)):
             if given is not None:
                 arrays[argument] = _by_name(argument, given)
@@ -1115,34 +1167,39 @@ class GradientMonitor:
                 whose = "the steps before had" if argument == "grads" else "expected"
                 raise ValueError(f"{argument} has {_names(by_name)}, {whose} {_names(expected)}")
             for name, value in by_name.items():
+                if arrays["grads"][name] is None:
+                    continue
                 if value.__class__ is not np.ndarray or value.dtype.char not in "fd":
                     _is_on_device(f"{argument}[{name!r}]", value)
                     _check_dtype(f"{argument}[{name!r}]", value)
                 if value.shape != (shape := arrays["grads"][name].shape):
                     raise ValueError(f"{argument}[{name!r}] has shape {value.shape}, grads[{name!r}] has {shape}")
 
-        found = {"gradient": {name: _norm(value) for name, value in arrays["grads"].items()}}
+        given = {name: value for name, value in arrays["grads"].items() if value is not None}
+        found = {"gradient": {name: _norm(value) for name, value in given.items()}}
         if params is not None:
-            weights = {name: _norm(value) for name, value in arrays["params"].items()}
-            found["ratio"] = {name: _ratio(found["gradient"][name], weights[name]) for name in weights}
+            weights = {name: _norm(arrays["params"][name]) for name in given}
+            found["ratio"] = {name: _ratio(found["gradient"][name], weights[name]) for name in given}
             if rate is not None:
                 found["update_ratio"] = {name: rate * ratio for name, ratio in found["ratio"].items()}
             elif updates is not None:
-                found["update_ratio"] = {
-                    name: _ratio(_norm(value), weights[name]) for name, value in arrays["updates"].items()
-                }
-        self._sizes = self._sizes or {name: value.size for name, value in arrays["grads"].items()}
+                found["update_ratio"] = {name: _ratio(_norm(arrays["updates"][name]), weights[name]) for name in given}
+        self._sizes = self._sizes or dict.fromkeys(arrays["grads"])
+        self._sizes.update({name: value.size for name, value in given.items() if self._sizes[name] is None})
         for kind in found:
             if kind not in self._series:  # not told in the steps before
                 self._series[kind] = {name: _Series(self._steps) for name in self._sizes}
         for kind, by_name in self._series.items():
+            missing = _NO_GRADIENT if kind == "gradient" else math.nan
             for name, series in by_name.items():
-                series.append(found[kind][name] if kind in found else math.nan)
+                series.append(found.get(kind, {}).get(name, missing))
         self._steps += 1
 
     def _keep_norms(self, grads: Any) -> bool:
         """A step like those before, of NumPy arrays and without ratios: False, and nothing is kept, where it is not."""
         if len(self._series) != 1 or grads.__class__ is not dict or grads.keys() != self._sizes.keys():
+            return False
+        if None in self._sizes.values():
             return False
         norms = []
         for value in grads.values():
@@ -1159,19 +1216,24 @@ class GradientMonitor:
         return True
 
     def _histories(self) -> dict[str, dict[str, Any]]:
-        """For each name: the numbers of every step, by kind, and the step at which each flag was first raised."""
+        """
+        For each name: the numbers of every step, by kind, and the step at which each flag was first raised.
+
+        A step without a gradient has _NO_GRADIENT for its norm.
+        """
         found = {}
         for name, size in self._sizes.items():
             history = {kind: series[name].all() for kind, series in self._series.items()}
             norms = history["gradient"]
             flags = {
                 "exploding_at": ~(norms <= self._exploding),  # so that NaN explodes
-                "vanishing_at": (norms < self._vanishing) & (size > 0),
+                "vanishing_at": (norms < self._vanishing) & (norms != _NO_GRADIENT) & bool(size),
             }
             steps = {flag: int(at.argmax()) + 1 if at.any() else None for flag, at in flags.items()}
             found[name] = {**history, **steps}
         return found
 
+    @_locked
     def to_dict(self) -> dict[str, Any]:
         """
         Every norm and ratio, as numbers, strings, lists and dicts that `json.dumps` takes.
@@ -1181,7 +1243,8 @@ class GradientMonitor:
         dict
             ``exploding``, ``vanishing``, ``steps`` and ``parameters``, a list of dicts with ``name``, ``size``,
             ``gradient`` (the norms), ``exploding_at`` and ``vanishing_at`` (the first such step, or None) and, if they
-            were asked for, ``ratio`` and ``update_ratio``.  None is a number that is not told, or not finite.
+            were asked for, ``ratio`` and ``update_ratio``.  None is a number that is not known, or not finite, and the
+            ``size`` of a parameter that has had no gradient yet.
 
         Examples
         --------
@@ -1196,11 +1259,17 @@ class GradientMonitor:
             "vanishing": self._vanishing,
             "steps": self._steps,
             "parameters": [
-                {"name": name, "size": self._sizes[name], **{key: _plain(value) for key, value in history.items()}}
+                {
+                    "name": name,
+                    "size": self._sizes[name],
+                    **{key: _plain(value) for key, value in history.items()},
+                    "gradient": _plain(np.where(history["gradient"] == _NO_GRADIENT, math.nan, history["gradient"])),
+                }
                 for name, history in self._histories().items()
             ],
         }
 
+    @_locked
     def summary(self) -> str:
         """
         A table in plain text, one row for each parameter.
@@ -1208,8 +1277,8 @@ class GradientMonitor:
         Returns
         -------
         str
-            The norms of the first and the last step, their median (of those that are finite) and maximum, the medians
-            of the ratios, and the steps at which the flags were first raised; "-" for never and for what is not told.
+            The first and the last norm, their median (of those that are finite) and maximum, the medians of the ratios,
+            and the steps at which the flags were first raised; "-" for never and for what is not known.
 
         Examples
         --------
@@ -1222,21 +1291,23 @@ class GradientMonitor:
         header = ("name", "steps", "first", "median", "max", "last", "gradient/weight", "update/weight")
         header_of_flags = ("exploding at", "vanishing at")
         nothing = np.empty(0, np.float64)
-        rows = [
-            (
-                name,
-                self._steps,
-                float(history["gradient"][0]),
-                _middle(history["gradient"]),
-                float(np.max(history["gradient"])),
-                float(history["gradient"][-1]),
-                _middle(history.get("ratio", nothing)),
-                _middle(history.get("update_ratio", nothing)),
-                history["exploding_at"],
-                history["vanishing_at"],
+        rows = []
+        for name, history in self._histories().items():
+            norms = history["gradient"][history["gradient"] != _NO_GRADIENT]
+            rows.append(
+                (
+                    name,
+                    self._steps,
+                    float(norms[0]) if norms.size else None,
+                    _middle(norms),
+                    float(np.max(norms)) if norms.size else None,
+                    float(norms[-1]) if norms.size else None,
+                    _middle(history.get("ratio", nothing)),
+                    _middle(history.get("update_ratio", nothing)),
+                    history["exploding_at"],
+                    history["vanishing_at"],
+                )
             )
-            for name, history in self._histories().items()
-        ]
         return "\n".join(
             [
                 _table((*header, *header_of_flags), rows),
@@ -1247,6 +1318,7 @@ class GradientMonitor:
             ]
         )
 
+    @_locked
     def plot(self) -> Figure:
         """
         A figure: the norms over the steps, and the ratio of update to weight (of gradient to weight without it).

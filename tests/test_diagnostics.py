@@ -1,8 +1,12 @@
 """pyleaky.diagnostics: units and gradients against plain loops, what cannot be told, periods, reports, every error."""
 
+import copy
 import doctest
 import json
 import math
+import pickle
+import sys
+import threading
 
 import mpmath
 import numpy as np
@@ -409,6 +413,145 @@ def test_plot():
     figure.canvas.draw()
 
 
+# ---------------------------------------------------------------------------------------------- threads, copies
+
+
+@pytest.fixture
+def switching_often():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def in_threads(*works):
+    """Run functions at once; what one of them raises is raised."""
+    start, errors = threading.Barrier(len(works)), []
+
+    def run(work):
+        start.wait()
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+@pytest.mark.parametrize("kind", ["x", "output", "mask", "other dtypes", "first calls"])
+def test_threads_that_feed_one_monitor_lose_nothing(switching_often, kind):
+    x = np.random.default_rng(0).normal(size=(6000, 32)).astype(np.float32)  # so many that the GIL is released
+    small, mask = x[:4], pyleaky.relu(x, return_mask=True)[1]
+    monitor, alone = UnitMonitor(), UnitMonitor()
+    rounds = 60 if kind == "first calls" else 250
+
+    def feed(monitor, rounds=rounds):
+        for turn in range(rounds):
+            layer = turn if kind == "first calls" else turn % 2
+            if kind == "mask":
+                monitor.update(layer, mask=mask, shape=x.shape)
+            elif kind == "output":
+                monitor.update(layer, output=small)
+                monitor.update(layer, output=x)
+            else:
+                monitor.update(layer, x)
+                monitor.update(layer, small.astype(np.float64) if kind == "other dtypes" else small)
+
+    def report():
+        for _ in range(3):
+            monitor.summary()
+            monitor.to_dict()
+
+    in_threads(*[lambda: feed(monitor)] * 4, report)
+    for _ in range(4):
+        feed(alone)
+    for layer in range(2):
+        assert last(monitor, layer)["samples"] == last(alone, layer)["samples"]
+        for key in ("positive", *VERDICTS):
+            assert units_of(monitor, layer)[key] == units_of(alone, layer)[key]
+        if kind != "mask":
+            np.testing.assert_allclose(units_of(monitor, layer)["mean"], units_of(alone, layer)["mean"], atol=1e-12)
+
+
+def test_periods_that_end_while_threads_feed(switching_often):
+    x = np.ones((6000, 32), np.float32)
+    monitor = UnitMonitor()
+    done = threading.Event()
+
+    def feed():
+        for _ in range(60):
+            monitor.update("hidden", x)
+        done.set()
+
+    def close():
+        while not done.is_set():
+            monitor.end_period()
+            monitor.summary()
+
+    in_threads(feed, feed, close)
+    assert sum(period["samples"] for period in monitor.to_dict()["layers"][0]["periods"]) == 2 * 60 * 6000
+
+
+def test_threads_that_feed_one_gradient_monitor(switching_often):
+    monitor = GradientMonitor()
+    rounds = 500
+
+    def feed(norm):
+        for turn in range(rounds):
+            grads = {"a": np.array([norm]), "b": np.array([norm, 0.0])}
+            monitor.update(grads, *([grads] if turn % 50 == 0 else []))
+
+    def report():
+        for _ in range(20):
+            monitor.summary()
+            assert len({len(one["gradient"]) for one in monitor.to_dict()["parameters"]}) <= 1
+
+    in_threads(*(lambda norm=norm: feed(norm) for norm in (1.0, 2.0, 3.0, 4.0)), report)
+    found = monitor.to_dict()
+    assert found["steps"] == 4 * rounds
+    for parameter in found["parameters"]:
+        assert sorted(parameter["gradient"]) == sorted([1.0, 2.0, 3.0, 4.0] * rounds)
+        assert len(parameter["ratio"]) == 4 * rounds
+    assert found["parameters"][0]["gradient"] == found["parameters"][1]["gradient"]
+
+
+COPIES = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": lambda monitor: pickle.loads(pickle.dumps(monitor))}
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_copies_of_monitors_count_by_themselves(kind):
+    x = batch(np.float32)
+    units, grads = UnitMonitor("elu"), GradientMonitor()
+    for number in (1, 2):
+        units.update("hidden", x)
+        units.update("mask", mask=MASK, shape=(4, 3))
+        units.update("prelu", x, activation="prelu", param=np.full(8, 0.1))
+        if number == 1:
+            units.end_period()
+        grads.update({"a": x, "b": x[0]})
+    reports = units.to_dict(), grads.to_dict()
+    other_units, other_grads = COPIES[kind](units), COPIES[kind](grads)
+    assert (other_units.to_dict(), other_grads.to_dict()) == reports
+    for _ in range(3):  # the first goes the long way, the others the short one
+        other_units.update("hidden", -x)
+        other_grads.update({"a": x, "b": x[0]})
+    assert (units.to_dict(), grads.to_dict()) == reports
+    again = UnitMonitor("elu")
+    again.update("hidden", x)
+    for _ in range(3):
+        again.update("hidden", -x)
+    assert units_of(other_units)["positive"] == units_of(again)["positive"]
+    assert last(other_units)["samples"] == 4 * len(x)
+    assert last(other_units)["mean"] == pytest.approx(last(again)["mean"], rel=1e-12)
+    assert other_grads.to_dict()["steps"] == 5
+
+
 # ------------------------------------------------------------------------------------------------ errors of UnitMonitor
 
 X = np.ones((4, 3), np.float32)
@@ -418,14 +561,16 @@ KNOWN = "'linear', 'relu', 'leaky_relu', 'prelu', 'rrelu', 'sigmoid', 'tanh', 'e
 
 BAD_MONITORS = [
     (lambda: UnitMonitor("swish"), ValueError, f"activation must be one of {KNOWN}, got 'swish'"),
-    (lambda: UnitMonitor(None), ValueError, "activation must be one of .*, got None"),
+    (lambda: UnitMonitor(None), TypeError, "activation must be one of .*, got NoneType"),
     (lambda: UnitMonitor("relu", 0.1), TypeError, r"relu has no parameter, got param=0\.1"),
     (lambda: UnitMonitor("leaky_relu", np.nan), ValueError, "param, the negative slope, must be finite, got nan"),
     (lambda: UnitMonitor("celu", -1), ValueError, r"param, alpha, must be positive for celu, got -1\.0"),
     (lambda: UnitMonitor("rrelu", 0.1), TypeError, r"param must be rrelu's \(lower, upper\), got 0\.1"),
+    (lambda: UnitMonitor("lrelu"), ValueError, "did you mean 'leaky_relu'"),
+    (lambda: UnitMonitor(axis=True), TypeError, "axis must be an integer, got bool"),
     (lambda: UnitMonitor(axis=1.0), TypeError, "axis must be an integer, got float"),
-    (lambda: UnitMonitor(rare=2), ValueError, r"rare must be from 0 to 1, got 2\.0"),
-    (lambda: UnitMonitor(saturation=-1), ValueError, r"saturation must be from 0 to 1, got -1\.0"),
+    (lambda: UnitMonitor(rare=2), ValueError, r"rare must be in \[0, 1\], got 2\.0"),
+    (lambda: UnitMonitor(saturation=-1), ValueError, r"saturation must be in \[0, 1\], got -1\.0"),
     (lambda: UnitMonitor(saturated_share="1"), TypeError, "saturated_share must be a number, got str"),
 ]
 
@@ -552,6 +697,36 @@ def test_what_is_told_at_some_steps_only(xp):
     assert monitor.to_dict()["steps"] == 5
 
 
+def test_none_is_no_gradient(xp):
+    """As the gradient of a weight that is frozen at first, for some steps, or for good."""
+    array = xp.asarray(np.array([3.0, 4.0]))
+    weights = {"late": array, "paused": array, "frozen": array}
+    monitor = GradientMonitor()
+    for late, paused in ((None, array), (None, None), (array, None), (array, array)):
+        grads = {"late": late, "paused": paused, "frozen": None}
+        monitor.update(grads, weights, updates=weights)
+    monitor.update({"late": array, "paused": array, "frozen": None})
+    late, paused, frozen = monitor.to_dict()["parameters"]
+    assert late["gradient"] == [None, None, 5, 5, 5]
+    assert paused["gradient"] == [5, None, None, 5, 5]
+    assert frozen["gradient"] == [None] * 5
+    assert late["update_ratio"] == [None, None, 1, 1, None]
+    assert [one["size"] for one in (late, paused, frozen)] == [2, 2, None]
+    flags = [(one["exploding_at"], one["vanishing_at"]) for one in (late, paused, frozen)]
+    assert flags == [(None, None)] * 3
+    lines = monitor.summary().splitlines()
+    assert lines[1].split()[1:6] == ["5", "5", "5", "5", "5"]
+    assert lines[3].split() == ["frozen", "5", "-", "-", "-", "-", "-", "-", "-", "-"]
+    monitor.plot()
+    everything_frozen = GradientMonitor()
+    everything_frozen.update([None])
+    everything_frozen.update([None])
+    assert everything_frozen.to_dict()["steps"] == 2
+    with pytest.raises(TypeError, match=r"^params\['late'\] must be a NumPy or CuPy array, got NoneType"):
+        monitor.update({**weights, "frozen": None}, {**weights, "late": None})
+    assert monitor.to_dict()["steps"] == 5
+
+
 def test_squares_beyond_float64_at_every_step():
     monitor = GradientMonitor()
     for _ in range(3):
@@ -672,7 +847,10 @@ BAD_GRADIENTS = [
         r"updates\['b'\] has shape \(3,\), grads\['b'\] has \(2, 3\)",
     ),
     (({"a": W, "b": W}, {"a": W, "b": W}, "x"), {}, TypeError, "learning_rate must be a number, got str"),
-    (({"a": W, "b": W}, {"a": W, "b": W}, -1), {}, ValueError, r"learning_rate must not be negative, got -1\.0"),
+    (({"a": W, "b": W}, {"a": W, "b": W}, 1j), {}, TypeError, "learning_rate must be a number, got complex"),
+    (({"a": W, "b": W}, {"a": W, "b": W}, np.inf), {}, ValueError, "learning_rate must be finite, got inf"),
+    (({"a": W, "b": W}, {"a": W, "b": W}, 10**400), {}, ValueError, "learning_rate must be in the range of float64"),
+    (({"a": W, "b": W}, {"a": W, "b": W}, -1), {}, ValueError, r"learning_rate must be at least 0, got -1\.0"),
     (({"a": W, "b": W}, None, 0.1), {}, TypeError, "learning_rate needs params, got none"),
     (({"a": W, "b": W},), {"updates": {"a": W, "b": W}}, TypeError, "updates needs params, got none"),
     (
