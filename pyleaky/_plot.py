@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._arguments import number
 from ._functions import (
     celu,
     celu_backward,
@@ -31,7 +32,7 @@ from ._functions import (
     selu,
     selu_backward,
 )
-from .init import _number, gain
+from .init import gain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +86,7 @@ def _parameter(name: str, param: Any) -> Any:
     if param is None:
         return default
     if name == "prelu":
-        param = _number("params['prelu']", param)  # gain would take an array
+        param = number("params['prelu']", param, finite=True)  # gain would take an array
     gain(name, param)
     return tuple(map(float, param)) if name == "rrelu" else float(param)
 
@@ -156,7 +157,7 @@ def plot_activations(
         raise TypeError(f"params must be a dict of parameters by name, got {type(params).__name__}")
     if unknown := [name for name in params if name not in names]:
         raise ValueError(f"params has {unknown[0]!r}, which is not among names: {', '.join(map(repr, names))}")
-    low, high = _number("low", low), _number("high", high)
+    low, high = number("low", low, finite=True), number("high", high, finite=True)
     if low >= high:
         raise ValueError(f"low must be below high, got {low} and {high}")
     parameters = {name: _parameter(name, params.get(name)) for name in names}
