@@ -6,6 +6,7 @@ the test.  tests/tensors.py has the same for tensors.
 
 import decimal
 import fractions
+import functools
 import inspect
 import types
 
@@ -14,7 +15,7 @@ import pytest
 from arrays import assert_same_bits
 
 import pyleaky
-from pyleaky import _arguments
+from pyleaky import _arguments, diagnostics, init, training
 
 X = np.linspace(-2, 2, 6, dtype=np.float32).reshape(2, 3)
 MASK = np.packbits((X > 0).ravel(), bitorder="little")
@@ -53,7 +54,53 @@ for _name, _arrays in (("bias_act", 1), ("bias_act_backward", 2), ("bias_act_dou
     _call = calls_of(_f, *[X] * _arrays, BIAS, activation="leaky_relu")
     NUMBERS[_name] = _call, [], ["negative_slope", "gain", "clamp"]
 
+
+def training_call(name, **given):
+    """What a function of pyleaky.training makes of two arrays, and returns."""
+
+    def call(argument, value):
+        lists = {key: [X.copy(), np.arange(-3.0, 4.0)] for key in ("grads", "params")}
+        function = getattr(training, name)
+        arguments = {key: lists[key] for key in inspect.signature(function).parameters if key in lists}
+        found = function(**arguments, **{**given, argument: value})
+        return *lists["grads"], *lists["params"], found
+
+    return call
+
+
+def monitor_call(monitor):
+    """What a monitor reports of its limits."""
+    return lambda argument, value: np.array(monitor(**{argument: value}).to_dict()[argument])
+
+
+NUMBERS |= {
+    "clip_grad_norm": (training_call("clip_grad_norm", max_norm=0.5), [], ["max_norm", "norm_type"]),
+    "clip_grad_value": (training_call("clip_grad_value"), [], ["clip_value"]),
+    "l2_penalty": (training_call("l2_penalty"), [], ["weight_decay"]),
+    "add_l2_grad": (training_call("add_l2_grad"), [], ["weight_decay"]),
+    "decoupled_weight_decay": (
+        training_call("decoupled_weight_decay", learning_rate=0.5, weight_decay=0.5),
+        [],
+        ["learning_rate", "weight_decay"],
+    ),
+    "UnitMonitor": (monitor_call(diagnostics.UnitMonitor), [], ["rare", "saturation", "saturated_share"]),
+    "GradientMonitor": (
+        monitor_call(functools.partial(diagnostics.GradientMonitor, vanishing=0)),
+        [],
+        ["exploding"],
+    ),
+    "GradientMonitor, vanishing": (monitor_call(diagnostics.GradientMonitor), [], ["vanishing"]),
+}
+for _name in ("xavier_uniform", "xavier_normal", "he_uniform", "he_normal"):
+    _call = calls_of(getattr(init, _name), (3, 4), rng=1)
+    NUMBERS[_name] = _call, [], ["gain" if _name.startswith("xavier") else "negative_slope"]
+
 INDICES = {
+    "UnitMonitor": (lambda argument, value: diagnostics.UnitMonitor(axis=value), ["axis"]),
+    **{
+        name: (calls_of(getattr(init, name), (3, 4), rng=1), ["groups"])
+        for name in ("xavier_uniform", "xavier_normal", "he_uniform", "he_normal", "lecun_normal")
+    },
     "dropout": (calls_of(pyleaky.dropout, X, seed=1), ["start", "seed"]),
     "dropout_backward": (calls_of(pyleaky.dropout_backward, X, seed=1), ["start", "seed"]),
     "rrelu": (calls_of(pyleaky.rrelu, X, seed=1), ["start", "seed"]),
@@ -79,8 +126,10 @@ FLAGS = {
     "rrelu": (calls_of(pyleaky.rrelu, X, seed=1), ["training", "return_seed"]),
     "rrelu_backward": (calls_of(pyleaky.rrelu_backward, X, X, seed=1), ["training"]),
     "bias_act": (calls_of(pyleaky.bias_act, X, BIAS, activation="relu"), ["return_mask"]),
+    "clip_grad_norm": (training_call("clip_grad_norm", max_norm=1.0), ["error_if_nonfinite"]),
 }
 
+MODULES = (pyleaky, training, init, diagnostics)
 NO_NUMBERS = {
     "complex": 1 + 3j,
     "NumPy's complex": np.complex64(1 + 3j),
@@ -105,13 +154,24 @@ def cases(table, places=(1, 2)):
 def test_every_number_and_flag_has_a_case():
     covered = {(name.partition(",")[0], argument) for name, argument in cases(NUMBERS)}
     covered |= {(name, argument) for table in (INDICES, FLAGS) for name, argument in cases(table, (1,))}
-    for name in pyleaky.__all__:
-        function = getattr(pyleaky, name)
-        if not callable(function) or name in ("plot_activations", "show_config"):
+    functions = {name: getattr(module, name) for module in MODULES for name in module.__all__}
+    for name, function in functions.items():
+        if not callable(function) or name in ("plot_activations", "show_config", "gain"):
             continue
         for argument, parameter in inspect.signature(function).parameters.items():
             is_number = isinstance(parameter.default, (int, float)) and argument != "where"
-            if is_number or argument in ("seed", "gain", "clamp", "weight", "num_threads", "limit"):
+            numbers = (
+                "seed",
+                "gain",
+                "clamp",
+                "weight",
+                "num_threads",
+                "limit",
+                "groups",
+                "learning_rate",
+                "weight_decay",
+            )
+            if is_number or argument in numbers:
                 assert (name, argument) in covered
 
 
@@ -129,7 +189,7 @@ def test_what_is_no_number(name, argument):
     call, or_arrays, _ = NUMBERS[name]
     expected = "a number or an array" if argument in or_arrays else "a number"
     given = dict(NO_NUMBERS)
-    if argument not in ("gain", "clamp"):  # there None stands for a value
+    if not name.startswith("bias_act") or argument == "negative_slope":  # there None stands for a value
         given["None"] = None
     for kind, value in given.items():
         found = raised(call, argument, value)
@@ -184,7 +244,7 @@ def test_what_is_no_integer(name, argument):
         assert message.startswith(argument)
         assert len(message) < 120
     assert (pyleaky.get_num_threads(), pyleaky.cache_info().limit) == (threads, limit)
-    if argument == "axis":
+    if argument == "axis" and name != "UnitMonitor":
         for value, kind, text in [
             ("channel", TypeError, f"axis must be an integer{' or a tuple of integers' * axis}, got str ('channel'); "),
             (5, np.exceptions.AxisError, "axis 5 is out of bounds for array of dimension 2: expected -2 to 1"),

@@ -21,7 +21,7 @@ import pytest
 from arrays import DTYPES, canonical
 
 import pyleaky
-from pyleaky import _core, init, kernels, training
+from pyleaky import _core, diagnostics, init, kernels, training
 
 HELPER = r"""
 #include <fenv.h>
@@ -236,12 +236,40 @@ def core_calls(x, dtype):
     return found
 
 
+def training_calls(x, dtype):
+    """Weights and gains, clipping and decay, and what monitors report."""
+
+    def report(x):
+        units, norms = diagnostics.UnitMonitor("elu", 0.3, saturation=1 / 3), diagnostics.GradientMonitor()
+        for part in (x, x[::-1]):
+            units.update("hidden", part)
+            norms.update({"weight": part, "bias": part[0]}, {"weight": x, "bias": x[0]}, 1 / 3)
+            units.end_period()
+        return units.to_dict(), norms.to_dict(), units.summary(), norms.summary()
+
+    tiny, wide = (np.abs(x) <= 1).astype(dtype) * x, x.astype(np.float64) / 3
+    found = [calls.Call("report", report, (x,), {}), calls.Call("report of tiny", report, (tiny,), {})]
+    for name, param in (("prelu", x[0]), ("rrelu", (0.1, 0.7)), ("elu", 1 / 3), ("celu", 1 / 3), ("tanh", None)):
+        if name != "prelu" or np.isfinite(x[0].astype(float)).all():
+            found.append(calls.Call(f"gain of {name}", init.gain, (name, param), {}))
+    for name in init.__all__[1:]:
+        found.append(calls.Call(name, getattr(init, name), ((3, 3, 4, 6),), {"rng": 1, "groups": 2, "dtype": dtype}))
+    for grads in ([x.copy(), tiny[0].copy()], [tiny.copy()]):
+        for bound in (1 / 3, 1e-12, 1e-41, 5e-324):
+            for p in (1, 2, 3, np.inf):
+                found.append(calls.Call(f"clip_grad_norm {p}", training.clip_grad_norm, (grads, bound, p), {}))
+    found.append(calls.Call("add_l2_grad", training.add_l2_grad, ([x.copy()], [wide], 1 / 3), {}))
+    found.append(calls.Call("decoupled_weight_decay", training.decoupled_weight_decay, ([x.copy()], 1 / 3, 0.1), {}))
+    return found
+
+
 GROUPS = {
     "public": lambda x, dtype: calls.calls((6, 8), dtype, Numbers(dtype)),
     "numbers": number_calls,
     "casts": cast_calls,
     "kernels": kernel_calls,
     "core": core_calls,
+    "training": training_calls,
 }
 
 
