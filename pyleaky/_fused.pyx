@@ -20,6 +20,7 @@ from pyleaky import _core
 from pyleaky._functions import (
     _back_end,
     _by_position,
+    _cast,
     _check_dtype,
     _check_equal_shapes,
     _check_mask,
@@ -932,7 +933,7 @@ def _gradients(name, settings, axis, gg, grad, x, bias, output, mask, out):
     if isinstance(dbias.dtype, np.dtype) and dbias.dtype == np.float64:
         dtype = _numpy_dtype(plain)
         with np.errstate(all="ignore"), _on(_back_end([("dbias", dbias)]), [("dbias", dbias)]):
-            dbias = dbias.astype(dtype.newbyteorder("=") if _core.supports(dtype) else dx.dtype, copy=False)
+            dbias = _cast(dbias, dtype.newbyteorder("=") if _core.supports(dtype) else dx.dtype)
     return dx, dbias if wrap_bias is None else wrap_bias(dbias)
 
 

@@ -92,9 +92,9 @@ def _extent(array: Any) -> tuple[int, int]:
     """The first byte of an array's memory and the one after its last."""
     if isinstance(array, np.ndarray):
         return _core.extent(array)
-    reach = [(length - 1) * stride for length, stride in zip(array.shape, array.strides, strict=True)]
-    start = array.data.ptr
-    return start + sum(min(r, 0) for r in reach), start + sum(max(r, 0) for r in reach) + array.itemsize
+    from . import _gpu
+
+    return _gpu.extent(array)
 
 
 def _check_apart(names: list[str], arrays: list[Any]) -> None:
@@ -114,13 +114,28 @@ def _check_apart(names: list[str], arrays: list[Any]) -> None:
 
 def _shares(a: Any, b: Any) -> bool:
     # Columns of one matrix lie in between each other without sharing anything.
-    if isinstance(a, np.ndarray):
-        work: Any = 10**6  # NumPy's stubs know of two constants only
-        try:
-            return np.shares_memory(a, b, max_work=work)
-        except np.exceptions.TooHardError:
-            return True
-    return bool(sys.modules["cupy"].shares_memory(a, b))
+    work: Any = 10**6  # NumPy's stubs know of two constants only
+    try:
+        return np.shares_memory(_on_host(a), _on_host(b), max_work=work)
+    except np.exceptions.TooHardError:
+        return True
+
+
+class _Layout:
+    """The addresses of a CuPy array's elements, for an array of NumPy that is asked for nothing else."""
+
+    def __init__(self, array: Any) -> None:
+        self.__array_interface__ = {
+            "data": (array.data.ptr, True),
+            "shape": array.shape,
+            "strides": array.strides,
+            "typestr": f"|V{array.itemsize}",
+            "version": 3,
+        }
+
+
+def _on_host(array: Any) -> np.ndarray[Any, Any]:
+    return array if isinstance(array, np.ndarray) else np.asarray(_Layout(array))
 
 
 # ---------------------------------------------------------------------------------------------------- arithmetic
