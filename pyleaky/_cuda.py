@@ -2,7 +2,9 @@
 
 Nothing here imports CuPy or touches a device; _gpu.py makes kernels of these sources and calls them.  The formulas are
 those of src/activations.h: the macros below are its v_ vocabulary, one lane at a time, and a new word gets its line
-there.  Everything is computed in C, float for float16, bfloat16 and float32, double for float64; nothing else is.
+there.  Everything is computed in C, float32 for float16, bfloat16 and float32, double for float64; nothing else is.
+On CUDA this float32 is a type of its own, SINGLE, and the text takes arrays and numbers into C with pyleaky_read and
+out of it with (pyleaky_plain): a plain float that computes would flush subnormal numbers.
 The text is C as well as C++, so that a host compiler can run it.
 """
 
@@ -15,8 +17,9 @@ import numpy as np
 
 from . import _core
 
-# No contraction into fma: the bits are those of the CPU.  Subnormals are kept by default.
-OPTIONS = ("--fmad=false",)
+# No contraction into fma: the bits are those of the CPU.  Hexadecimal numbers need C++17 (CuPy 13 has C++11).  CuPy
+# puts -ftz=true behind these options, so that an option cannot keep subnormal numbers: SINGLE does.
+OPTIONS = ("--fmad=false", "--std=c++17")
 
 # expm1(r) = r + r^2 * polynomial(r) for |r| <= ln(2)/2, fitted at Chebyshev nodes from the lowest coefficient on, each
 # rounded before the next is fitted.  Relative error of the polynomial: 2^-27.8 (float), 2^-60.2 (double).
@@ -24,8 +27,9 @@ OPTIONS = ("--fmad=false",)
 # integer when added, whose low bits then hold it.  Below NEAR 2^n is a normal number.  Beyond FAR the result is 0 or
 # infinite whatever the other factors are.  Factors outside 1/LARGE..LARGE are scaled by STEP = 2^STEP_BITS, after which
 # no product of two of them overflows or becomes subnormal, nor does one within 1/SAFE..SAFE in the rest of the way.
+# 2^LEAST and 2^MOST are the least and the largest power of two that is a normal number.  INTEGERS are plain int in C.
+INTEGERS = ("MANTISSA", "ONE", "NEAR", "FAR", "STEP_BITS", "LEAST", "MOST")
 FLOAT = {
-    "C": "float",
     "F": "f",
     "BITS": "unsigned int",
     "MANTISSA": "23",
@@ -42,10 +46,11 @@ FLOAT = {
     "LARGE": "0x1p48",
     "STEP": "0x1p96",
     "STEP_BITS": "96",
+    "LEAST": "-126",
+    "MOST": "127",
     "POLYNOMIAL": "0x1p-1 0x1.555556p-3 0x1.555502p-5 0x1.110fc8p-7 0x1.6d2e0ep-10 0x1.a2cb4ep-13",
 }
 DOUBLE = {
-    "C": "double",
     "F": "",
     "BITS": "unsigned long long",
     "MANTISSA": "52",
@@ -62,10 +67,109 @@ DOUBLE = {
     "LARGE": "0x1p400",
     "STEP": "0x1p768",
     "STEP_BITS": "768",
+    "LEAST": "-1022",
+    "MOST": "1023",
     "POLYNOMIAL": "0x1p-1 0x1.5555555555555p-3 0x1.5555555555556p-5 0x1.111111111137fp-7 0x1.6c16c16c15ff7p-10 "
     "0x1.a01a019ea7dcfp-13 0x1.a01a01a81abcdp-16 0x1.71de405c9da8fp-19 0x1.27e4d810c25p-22 0x1.ae4d72331ddap-26 "
     "0x1.1f78f0e4db6p-29 0x1.81c267ae34379p-33",
 }
+
+# Between types, subnormals kept; the arguments are of any floating-point type.
+CONVERSIONS = """
+#ifdef __CUDACC__
+__device__ inline float pyleaky_float(float x) { return x; }
+__device__ inline double pyleaky_double(double x) { return x; }
+__device__ inline float pyleaky_float(double x)
+{
+    float result;
+    asm("cvt.rn.f32.f64 %0, %1;" : "=f"(result) : "d"(x));
+    return result;
+}
+__device__ inline double pyleaky_double(float x)
+{
+    double result;
+    asm("cvt.f64.f32 %0, %1;" : "=d"(result) : "f"(x));
+    return result;
+}
+#else
+#define pyleaky_float(x) ((float)(x))
+#define pyleaky_double(x) ((double)(x))
+#endif
+"""
+
+# float32 on CUDA, in PTX, which -ftz=true leaves alone.  All conversions but that of an int are explicit, so that no
+# plain float gets into an expression.  The compiler computes nothing of this type in advance: constants are literals.
+SINGLE = """
+typedef float pyleaky_plain;
+#define pyleaky_read(x) ((C)(x))
+#define PYLEAKY_LITERAL(number) ((C)number##f)
+#ifdef __CUDACC__
+struct pyleaky_single {
+    float value;
+    pyleaky_single() = default;
+    __device__ pyleaky_single(int number) : value((float)number) {}
+    template <typename Number> __device__ explicit pyleaky_single(const Number &number) : value((float)number) {}
+    __device__ explicit operator float() const { return value; }
+};
+typedef pyleaky_single C;
+
+#define PYLEAKY_OPERATION(name, ptx) \
+    __device__ inline C name(C a, C b) \
+    { \
+        C result; \
+        asm(ptx ".f32 %0, %1, %2;" : "=f"(result.value) : "f"(a.value), "f"(b.value)); \
+        return result; \
+    }
+PYLEAKY_OPERATION(operator+, "add.rn")
+PYLEAKY_OPERATION(operator-, "sub.rn")
+PYLEAKY_OPERATION(operator*, "mul.rn")
+PYLEAKY_OPERATION(operator/, "div.rn")
+
+#define PYLEAKY_SIGN(name, ptx) \
+    __device__ inline C name(C a) \
+    { \
+        C result; \
+        asm(ptx ".f32 %0, %1;" : "=f"(result.value) : "f"(a.value)); \
+        return result; \
+    }
+PYLEAKY_SIGN(operator-, "neg")
+PYLEAKY_SIGN(pyleaky_abs, "abs")
+
+#define PYLEAKY_COMPARISON(name, ptx) \
+    __device__ inline bool name(C a, C b) \
+    { \
+        int result; \
+        asm("{ .reg .pred holds; setp." ptx ".f32 holds, %1, %2; selp.s32 %0, 1, 0, holds; }" \
+            : "=r"(result) : "f"(a.value), "f"(b.value)); \
+        return result; \
+    }
+PYLEAKY_COMPARISON(operator<, "lt")
+PYLEAKY_COMPARISON(operator>, "gt")
+PYLEAKY_COMPARISON(operator<=, "le")
+PYLEAKY_COMPARISON(operator==, "eq")
+PYLEAKY_COMPARISON(operator!=, "neu")
+
+__device__ inline C pyleaky_fma(C a, C b, C c)
+{
+    C result;
+    asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(result.value) : "f"(a.value), "f"(b.value), "f"(c.value));
+    return result;
+}
+#else
+typedef float C;
+#define pyleaky_fma fmaf
+#define pyleaky_abs fabsf
+#endif
+"""
+
+# The same names for float64, which nothing flushes.
+WIDE = """
+typedef double C, pyleaky_plain;
+#define pyleaky_read(x) pyleaky_double(x)
+#define PYLEAKY_LITERAL(number) number
+#define pyleaky_fma fma
+#define pyleaky_abs fabs
+"""
 
 VOCABULARY = """
 #define v_set(c) ((C)(c))
@@ -82,15 +186,16 @@ VOCABULARY = """
 #define v_exp(alpha, x, grad) pyleaky_exp(alpha, x, 0, grad)
 #define v_expm1_div(alpha, x) pyleaky_expm1_div(alpha, x)
 #define v_exp_div(x, alpha, grad) pyleaky_exp_div(x, alpha, grad)
-/* A constant c is the sum of two of type C, which its name stands for. */
+/* A constant c is the sum of two of type C, high and low, and its name stands for them and for ratio, low / high. */
 #define w_expm1(c, x) pyleaky_expm1_of(c, x)
 #define w_exp(c, x, grad) pyleaky_exp_of(c, x, grad)
 #define w_mul(c, x) pyleaky_mul_of(c, x)
 #define w_add(c, x) pyleaky_add_of(c, x)
-#define pyleaky_expm1_of(high, low, x) pyleaky_expm1(high, low, x, 0)
-#define pyleaky_exp_of(high, low, x, grad) pyleaky_exp(high, x, (low) / (high), grad)
-#define pyleaky_mul_of(high, low, x) pyleaky_product(high, low, x, 0, x)
-#define pyleaky_add_of(high, low, x) pyleaky_total(pyleaky_plus(pyleaky_pair_of(high, low), pyleaky_pair_of(x, 0)))
+#define pyleaky_expm1_of(high, low, ratio, x) pyleaky_expm1(high, low, x, 0)
+#define pyleaky_exp_of(high, low, ratio, x, grad) pyleaky_exp(high, x, ratio, grad)
+#define pyleaky_mul_of(high, low, ratio, x) pyleaky_product(high, low, x, 0, x)
+#define pyleaky_add_of(high, low, ratio, x) \\
+    pyleaky_total(pyleaky_plus(pyleaky_pair_of(high, low), pyleaky_pair_of(x, 0)))
 #define w_select(m, a, b) ((m) ? (a) : (b))
 #define w_round(a) (a)
 """
@@ -99,7 +204,7 @@ VOCABULARY = """
 PAIRS = """
 typedef struct { C high, low; } pyleaky_pair;
 
-#define PYLEAKY_NOTHING pyleaky_pair_of((C)-0.0, 0) /* a sum of one element keeps the sign of a zero */
+#define PYLEAKY_NOTHING pyleaky_pair_of(PYLEAKY_LITERAL(-0.0), 0) /* a sum of one element keeps the sign of a zero */
 
 __device__ inline pyleaky_pair pyleaky_pair_of(C high, C low)
 {
@@ -139,57 +244,74 @@ __device__ inline C pyleaky_product(C c, C c_low, C high, C low, C whole)
     return y != 0 && pyleaky_abs(y) <= PYLEAKY_MAX ? y : c * whole;
 }
 
-/* exp(x + low) = 2^n * (1 + r + rest), whose last three are returned, and n plus MAGIC. */
-__device__ inline C pyleaky_reduce(C x, C low, C *n, C *r, C *rest)
+/* exp(x + low) = 2^n * (1 + r + rest), whose last two are returned, and n plus MAGIC. */
+__device__ inline C pyleaky_reduce(C x, C low, C *r, C *rest)
 {
-    const C shifted = pyleaky_fma(x, PYLEAKY_LOG2_E, PYLEAKY_MAGIC);
-    *n = shifted - PYLEAKY_MAGIC;
-    *r = pyleaky_fma(-*n, PYLEAKY_LN2_HIGH, x);
-    const C second = pyleaky_fma(-*n, PYLEAKY_LN2_LOW, low), square = *r * *r * PYLEAKY_POLYNOMIAL(*r);
+    const C shifted = pyleaky_fma(x, PYLEAKY_LOG2_E, PYLEAKY_MAGIC), n = shifted - PYLEAKY_MAGIC;
+    *r = pyleaky_fma(-n, PYLEAKY_LN2_HIGH, x);
+    const C second = pyleaky_fma(-n, PYLEAKY_LN2_LOW, low), square = *r * *r * PYLEAKY_POLYNOMIAL(*r);
     *rest = square + pyleaky_fma(second, *r + square, second);
     return shifted;
 }
 
-/* 2^n from n + MAGIC, where that is a normal number. */
-__device__ inline C pyleaky_power(C shifted)
+__device__ inline PYLEAKY_BITS pyleaky_bits(C x)
 {
     PYLEAKY_BITS bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* 2^n, where that is a normal number; of n only the low bits count. */
+__device__ inline C pyleaky_power(PYLEAKY_BITS n)
+{
     C power;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits << PYLEAKY_MANTISSA) + PYLEAKY_ONE;
-    memcpy(&power, &bits, sizeof power);
+    n = (n << PYLEAKY_MANTISSA) + PYLEAKY_ONE;
+    memcpy(&power, &n, sizeof power);
     return power;
+}
+
+__device__ inline int pyleaky_exponent(int n)
+{
+    return n < PYLEAKY_LEAST ? PYLEAKY_LEAST : n > PYLEAKY_MOST ? PYLEAKY_MOST : n;
+}
+
+/* factor * 2^n, rounded once, for a factor that is 0, infinite, NaN, or a product of two from pyleaky_scaled.  Where
+ * the first of the two products overflows or becomes subnormal, 2^last takes it on to infinity or to 0. */
+__device__ inline C pyleaky_ldexp(C factor, int n)
+{
+    const int last = pyleaky_exponent(n), first = pyleaky_exponent(n - last);
+    return factor * pyleaky_power(first) * pyleaky_power(last);
 }
 
 /* Into the range where products keep all their digits; what that takes is added to n. */
 __device__ inline C pyleaky_scaled(C factor, int *n)
 {
     const C size = pyleaky_abs(factor);
-    const int steps = size > PYLEAKY_LARGE ? -1 : size < 1 / PYLEAKY_LARGE ? 1 : 0;
+    const int steps = size > PYLEAKY_LARGE ? -1 : size < PYLEAKY_INVERSE_LARGE ? 1 : 0;
     *n -= steps * PYLEAKY_STEP_BITS;
-    return steps ? factor * (steps > 0 ? PYLEAKY_STEP : 1 / PYLEAKY_STEP) : factor;
+    return steps ? factor * (steps > 0 ? PYLEAKY_STEP : PYLEAKY_INVERSE_STEP) : factor;
 }
 
 /* c * exp(x + low) * grad, where only the result itself can overflow or lose digits to a subnormal. */
 __device__ inline C pyleaky_exp(C c, C x, C low, C grad)
 {
-    const C far = PYLEAKY_FAR, clamped = x < -far ? -far : x > far ? far : x;
-    C n, r, rest;
-    const C shifted = pyleaky_reduce(clamped, low, &n, &r, &rest), less_one = r + rest;
+    const C clamped = x < -PYLEAKY_FAR ? -PYLEAKY_FAR : x > PYLEAKY_FAR ? PYLEAKY_FAR : x;
+    C r, rest;
+    const C shifted = pyleaky_reduce(clamped, low, &r, &rest), less_one = r + rest;
     const C product = c * grad, size = pyleaky_abs(product);
-    if (size > 1 / PYLEAKY_SAFE && size < PYLEAKY_SAFE && pyleaky_abs(x) < PYLEAKY_NEAR)
-        return pyleaky_fma(product, less_one, product) * pyleaky_power(shifted);
-    int power = (int)n;
-    const C scaled = pyleaky_scaled(c, &power) * pyleaky_scaled(grad, &power);
-    return pyleaky_ldexp(scaled * (1 + less_one), power);
+    if (size > PYLEAKY_INVERSE_SAFE && size < PYLEAKY_SAFE && pyleaky_abs(x) < PYLEAKY_NEAR)
+        return pyleaky_fma(product, less_one, product) * pyleaky_power(pyleaky_bits(shifted));
+    int n = (int)(pyleaky_bits(shifted) - pyleaky_bits(PYLEAKY_MAGIC));
+    const C scaled = pyleaky_scaled(c, &n) * pyleaky_scaled(grad, &n);
+    return pyleaky_ldexp(scaled * (1 + less_one), n);
 }
 
 /* (c + c_low) * expm1(x + low).  Beyond 40 either way the 1 is below the last place. */
 __device__ inline C pyleaky_expm1(C c, C c_low, C x, C low)
 {
     const C clamped = x < -40 ? -40 : x > 40 ? 40 : x;
-    C n, r, rest;
-    const C power = pyleaky_power(pyleaky_reduce(clamped, low, &n, &r, &rest));
+    C r, rest;
+    const C power = pyleaky_power(pyleaky_bits(pyleaky_reduce(clamped, low, &r, &rest)));
     const C left = power - 1, right = power * r, high = left + right;
     const C below = right - (high - left) + power * rest;
     return pyleaky_product(c, c_low, high, below, pyleaky_abs(x) < PYLEAKY_TINY ? x : high + below);
@@ -199,7 +321,7 @@ __device__ inline C pyleaky_expm1(C c, C c_low, C x, C low)
  * is not lost to a subnormal. */
 __device__ inline C pyleaky_quotient(C x, C alpha, C *q)
 {
-    const C scale = pyleaky_abs(x) < 1 / PYLEAKY_LARGE ? PYLEAKY_STEP : 1;
+    const C scale = pyleaky_abs(x) < PYLEAKY_INVERSE_LARGE ? PYLEAKY_STEP : 1;
     const C dividend = x * scale, divisor = alpha * scale;
     *q = x / alpha;
     const C rest = pyleaky_fma(-*q, divisor, dividend) / divisor;
@@ -370,9 +492,11 @@ class Body:
         return self.arrays if self.channel is None else (*self.arrays, self.channel)
 
     def declared(self, form: str) -> str:
-        """The operands as C, each read by this form of its name."""
+        """The operands and numbers in C, each operand read by this form of its name."""
         forms = dict.fromkeys(self.operands, form) | dict.fromkeys(self.on_device, "given_{}[0]")
-        return " ".join(f"const C {name} = (C){text.format(name)};" for name, text in forms.items()) + self.before
+        forms |= dict.fromkeys(self.numbers, "given_{}")
+        lines = (f"const C {name} = pyleaky_read({text.format(name)});" for name, text in forms.items())
+        return " ".join(lines) + self.before
 
 
 def compute_name(wide: bool) -> str:
@@ -381,26 +505,29 @@ def compute_name(wide: bool) -> str:
 
 def preamble(wide: bool) -> str:
     words = DOUBLE if wide else FLOAT
-    lines = [f"typedef {words['C']} C;", f"typedef {words['BITS']} PYLEAKY_BITS;"]
-    lines += [f"#define pyleaky_{name} {c}{words['F']}" for name, c in _FUNCTIONS.items()]
-    integers = ("MANTISSA", "ONE", "STEP_BITS")
-    lines += [f"#define PYLEAKY_{name} {words[name]}" for name in integers]
-    lines += [
-        f"#define PYLEAKY_{name} ((C){text})"
+    literals = {
+        name: f"(C){text}{words['F']}"
         for name, text in words.items()
-        if name not in (*integers, "C", "F", "BITS", "POLYNOMIAL")
-    ]
-    polynomial, *rest = (f"(C){term}" for term in reversed(words["POLYNOMIAL"].split()))
+        if name not in (*INTEGERS, "F", "BITS", "POLYNOMIAL")
+    }
+    literals |= {
+        f"INVERSE_{name}": f"(C){(1 / float.fromhex(words[name])).hex()}{words['F']}"
+        for name in ("SAFE", "LARGE", "STEP")
+    }
+    lines = [f"typedef {words['BITS']} PYLEAKY_BITS;"]
+    lines += [f"#define PYLEAKY_{name} ({words[name]})" for name in INTEGERS]
+    lines += [f"#define PYLEAKY_{name} ({text})" for name, text in literals.items()]
+    polynomial, *rest = (f"(C){term}{words['F']}" for term in reversed(words["POLYNOMIAL"].split()))
     for term in rest:
         polynomial = f"pyleaky_fma({polynomial}, r, {term})"
     lines.append(f"#define PYLEAKY_POLYNOMIAL(r) {polynomial}")
     for name, value in _core.CONSTANTS.items():
         high = value if wide else float(np.float32(value))
-        lines.append(f"#define {name} (C){high.hex()}, (C){(value - high).hex()}")
-    return "\n".join(lines) + VOCABULARY + PAIRS + EXPONENTIAL
+        ratio = np.float32(value - high) / np.float32(high)
+        parts = (f"(C){float(part).hex()}{words['F']}" for part in (high, value - high, ratio))
+        lines.append(f"#define {name} {', '.join(parts)}")
+    return CONVERSIONS + (WIDE if wide else SINGLE) + "\n".join(lines) + VOCABULARY + PAIRS + EXPONENTIAL
 
-
-_FUNCTIONS = {"fma": "fma", "abs": "fabs", "ldexp": "ldexp", "pow": "pow"}
 
 # ---- the ways to walk
 
@@ -412,7 +539,7 @@ def elementwise(body: Body, wide: bool, number: str | None = None) -> Source:
         f"pyleaky_{body.name}",
         ", ".join(f"{kind} given_{name}" for name, kind in kinds.items()),
         "T result",
-        f"{body.declared('given_{}')} result = (T)({body.value})",
+        f"{body.declared('given_{}')} result = (T)(pyleaky_plain)({body.value})",
         preamble(wide),
     )
 
@@ -423,7 +550,7 @@ def _raw_inputs(body: Body, wide: bool) -> list[str]:
     inputs += [f"raw {compute_name(wide)} given_{name}" for name in body.on_device]
     inputs += ["int64 count"]
     inputs += ["int64 channels", "int64 inner"] * (body.channel is not None)
-    inputs += [f"{compute_name(wide)} {name}" for name in body.numbers]
+    inputs += [f"{compute_name(wide)} given_{name}" for name in body.numbers]
     return inputs + [f"uint64 {name}" for name in body.integers]
 
 
@@ -484,7 +611,7 @@ def vectors(body: Body, wide: bool, aligned: bool) -> Source:
         {"unsigned int bits = 0;" if bits else ""}
         PYLEAKY_EACH {{
             {_lane(body)}
-            lanes_result[lane] = (T)({body.value});
+            lanes_result[lane] = (T)(pyleaky_plain)({body.value});
             {bits}
         }}
         pyleaky_store(&result[0], start, count, lanes_result);
@@ -513,7 +640,7 @@ def scattered(body: Body, wide: bool, dims: int) -> Source:
         pyleaky_philox(seed, {body.stream}, at / 4, words);
         const pyleaky_word word = at % 4 == 0 ? words[0] : at % 4 == 1 ? words[1] : at % 4 == 2 ? words[2] : words[3];
         {body.declared("given_{}[i]")}
-        result[i] = (T)({body.value})""",
+        result[i] = (T)(pyleaky_plain)({body.value})""",
         preamble(wide) + PHILOX,
     )
 
@@ -547,7 +674,7 @@ def strips(body: Body, wide: bool, aligned: bool, term: str, stores: bool = True
             {"T lanes_result[PYLEAKY_SPAN];" if stores else ""}
             PYLEAKY_EACH {{
                 {_lane(body)}
-                {f"const C value = {body.value}; lanes_result[lane] = (T)value;" if stores else ""}
+                {f"const C value = {body.value}; lanes_result[lane] = (T)(pyleaky_plain)value;" if stores else ""}
 {vocabulary}
                 if (start + lane < count)
                     lane_sums[lane] = pyleaky_plus(lane_sums[lane], {term});
@@ -557,12 +684,12 @@ def strips(body: Body, wide: bool, aligned: bool, term: str, stores: bool = True
         if (folds) {{
             _Pragma("unroll") for (int lane = 1; lane < PYLEAKY_SPAN; lane++)
                 lane_sums[0] = pyleaky_plus(lane_sums[0], lane_sums[lane]);
-            sums[2 * i] = lane_sums[0].high;
-            sums[2 * i + 1] = lane_sums[0].low;
+            sums[2 * i] = (pyleaky_plain)lane_sums[0].high;
+            sums[2 * i + 1] = (pyleaky_plain)lane_sums[0].low;
         }} else {{
             PYLEAKY_EACH {{
-                sums[2 * (i * PYLEAKY_SPAN + lane)] = lane_sums[lane].high;
-                sums[2 * (i * PYLEAKY_SPAN + lane) + 1] = lane_sums[lane].low;
+                sums[2 * (i * PYLEAKY_SPAN + lane)] = (pyleaky_plain)lane_sums[lane].high;
+                sums[2 * (i * PYLEAKY_SPAN + lane) + 1] = (pyleaky_plain)lane_sums[lane].low;
             }}
         }}""",
         preamble(wide) + PACKS.format(span="PYLEAKY_LANES" if aligned else "1", aligned=int(aligned)),
@@ -591,9 +718,9 @@ def fewer_sums(wide: bool) -> Source:
         {_STRIP}
         pyleaky_pair sum = PYLEAKY_NOTHING;
         for (ptrdiff_t start = first; start < end; start += step)
-            sum = pyleaky_plus(sum, pyleaky_pair_of(given[2 * start], given[2 * start + 1]));
-        sums[2 * i] = sum.high;
-        sums[2 * i + 1] = sum.low""",
+            sum = pyleaky_plus(sum, pyleaky_pair_of((C)given[2 * start], (C)given[2 * start + 1]));
+        sums[2 * i] = (pyleaky_plain)sum.high;
+        sums[2 * i + 1] = (pyleaky_plain)sum.low""",
         preamble(wide) + "#define PYLEAKY_SPAN 1\n",
     )
 
@@ -609,10 +736,11 @@ def last_sums(wide: bool) -> Source:
         for (ptrdiff_t row = 0; row < outer; row++) {
             const ptrdiff_t start = (row * channels + i) * inner;
             for (ptrdiff_t k = start; k < start + inner; k++)
-                sum = pyleaky_plus(sum, pyleaky_pair_of(given[2 * k], given[2 * k + 1]));
+                sum = pyleaky_plus(sum, pyleaky_pair_of((C)given[2 * k], (C)given[2 * k + 1]));
         }
+        const double high = pyleaky_double((pyleaky_plain)sum.high), low = pyleaky_double((pyleaky_plain)sum.low);
         const bool has_rest = sum.low != 0 && sum.low - sum.low == 0;
-        total[i] = has_rest ? (double)sum.high + (double)sum.low : (double)sum.high""",
+        total[i] = has_rest ? high + low : high""",
         preamble(wide),
     )
 
@@ -658,7 +786,7 @@ def random_body(name: str) -> Body:
         value = "word < threshold ? (C)0 : x * scale"
         return Body(name, ("x",), value, numbers=("scale",), integers=("threshold",), stream=0)
     row = _core.ROWS["leaky_relu" + name.removeprefix("rrelu")]
-    slope = " const C slope = lower + (upper - lower) * ((C)(word >> 8) * (C)0x1p-24);"
+    slope = " const C slope = lower + (upper - lower) * ((C)(word >> 8) * PYLEAKY_LITERAL(0x1p-24));"
     return Body(name, row.inputs[:-1], row.formula, numbers=("lower", "upper"), before=slope, stream=1)
 
 
@@ -722,6 +850,17 @@ def norm_body() -> Body:
     return Body("norm", ("x",), "", numbers=("p",), on_device=("scale",), before=size)
 
 
+def cast_source(wide: bool) -> Source:
+    """From one floating-point type to another, which is float64 or is not."""
+    return Source(
+        "pyleaky_cast",
+        "T given",
+        "U result",
+        f"result = (U){'pyleaky_double' if wide else 'pyleaky_float'}(given)",
+        CONVERSIONS,
+    )
+
+
 def clip_source(wide: bool) -> Source:
     """The row `scaled` in place, which a factor of 1 leaves alone."""
     return Source(
@@ -729,10 +868,10 @@ def clip_source(wide: bool) -> Source:
         f"raw {compute_name(wide)} given_factor",
         "T grad",
         f"""
-        const C factor = given_factor[0];
+        const C factor = pyleaky_read(given_factor[0]);
         if (factor != 1) {{
-            const C x = (C)grad;
-            grad = (T)({_core.ROWS["scaled"].formula});
+            const C x = pyleaky_read(grad);
+            grad = (T)(pyleaky_plain)({_core.ROWS["scaled"].formula});
         }}""",
         preamble(wide),
     )

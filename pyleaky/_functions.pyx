@@ -357,6 +357,13 @@ def _on(back_end, operands):
     return back_end.on(operands) if _is_gpu(back_end) else contextlib.nullcontext()
 
 
+def _cast(array, dtype):
+    """array.astype(dtype, copy=False) without CuPy's own kernels, which flush subnormal numbers."""
+    if kind_of(array) == "gpu":
+        return sys.modules["pyleaky._gpu"].cast(array, dtype)
+    return array.astype(dtype, copy=False)
+
+
 def _is_gpu(back_end):
     return back_end is not None and back_end.__name__ == "pyleaky._gpu"
 
@@ -1851,10 +1858,11 @@ def _checked_prelu_backward(grad, x, weight, axis, back_end):
     _check_equal_shapes("grad", grad, "x", x)
     _check_keeps_shape("weight", laid, shape_of(x))
     dx, total = _prelu_gradients(grad, x, laid, back_end)
-    dtype = getattr(laid, "dtype", dx.dtype)
+    # A CuPy array of no dimensions stays one, but it is a number as others are.
+    dtype = dx.dtype if kind_of(laid) == "gpu" and laid.ndim == 0 else getattr(laid, "dtype", dx.dtype)
     if isinstance(dtype, np.dtype) and total.dtype == np.float64:
         with np.errstate(all="ignore"):
-            total = total.astype(dtype if _core.supports(dtype) else dx.dtype, copy=False)
+            total = _cast(total, dtype if _core.supports(dtype) else dx.dtype)
     if isinstance(laid, float):
         total = total[()]
     elif order is not None:

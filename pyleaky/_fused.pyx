@@ -44,6 +44,7 @@ from pyleaky._arguments import (
 from pyleaky._functions import (
     _back_end,
     _by_position,
+    _cast,
     _check_equal_shapes,
     _check_mask,
     _check_out,
@@ -903,7 +904,7 @@ def _gradients(name, settings, axis, gg, grad, x, bias, output, mask, out):
     if isinstance(dbias.dtype, np.dtype) and dbias.dtype == np.float64:
         dtype = _numpy_dtype(plain)
         with np.errstate(all="ignore"), _on(_back_end([("dbias", dbias)]), [("dbias", dbias)]):
-            dbias = dbias.astype(dtype.newbyteorder("=") if _core.supports(dtype) else dx.dtype, copy=False)
+            dbias = _cast(dbias, dtype.newbyteorder("=") if _core.supports(dtype) else dx.dtype)
     return dx, dbias if wrap_bias is None else wrap_bias(dbias)
 
 

@@ -4,6 +4,9 @@ Imported only once a CuPy array arrives.  No formula and no CUDA stands here: th
 ufuncs do, on layouts, and on the device.  Arrays in one order without gaps are moved in packs of 16 bytes; other
 layouts, and parameters that broadcast along several axes, go through CuPy's own indexing.  Nothing here waits for the
 device.  Arguments come checked from _functions.
+
+CuPy's own kernels flush subnormal numbers of float32 and bfloat16.  So they only move such arrays here; `cast` converts
+them, and what else there is to compute is done in float64 or in integers.
 """
 
 # CuPy has no types and may not be installed.
@@ -21,7 +24,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from . import _core, _cuda, _functions
+from . import _arguments, _core, _cuda, _functions
 
 OPTIONS = _cuda.OPTIONS
 PACK = 16  # bytes that a thread moves at once
@@ -108,13 +111,18 @@ def prelu_backward_kernel(wide: bool, aligned: bool, parameter: str | None) -> A
 def norm_kernel(wide: bool, aligned: bool, p: float) -> Any:
     """The sums of the terms of a p-norm."""
     terms = {1.0: "pyleaky_pair_of(size, 0)", 2.0: "pyleaky_two_product(size, size)"}
-    term = terms.get(p, "pyleaky_pair_of(pyleaky_pow(size, p), 0)")
+    term = terms.get(p, "pyleaky_pair_of(pow(size, p), 0)")
     return _made(_cuda.strips(_cuda.norm_body(), wide, aligned, term, stores=False))
 
 
 @functools.cache
 def clip_kernel(wide: bool) -> Any:
     return _made(_cuda.clip_source(wide))
+
+
+@functools.cache
+def cast_kernel(wide: bool) -> Any:
+    return _made(_cuda.cast_source(wide))
 
 
 @functools.cache
@@ -277,7 +285,8 @@ def _call(row: Any, values: list[Any], out: Any, where: Any, dtype: Any) -> Any:
             f"doesn't match the broadcast shape {_text(shape)}"
         )
 
-    if out is not None and where is True and out.dtype == compute and all(_is_safe(value, out) for value in values):
+    writes = out is not None and where is True and out.dtype == compute
+    if writes and all(_is_same_or_apart(value, out) for value in values):
         _run(row, values, numbers, out)
         return out
     # NumPy's order "K": where the inputs disagree, the one nearest to C decides.
@@ -288,7 +297,9 @@ def _call(row: Any, values: list[Any], out: Any, where: Any, dtype: Any) -> Any:
         return result
     if out is None:
         out = cupy.empty_like(result)
-    cupy.copyto(out, result, where=where)
+    elif not _is_same_or_apart(where, out):
+        where = where.copy()
+    cupy.copyto(out, cast(result, out.dtype), where=where)
     return out
 
 
@@ -450,7 +461,7 @@ def _prelu_in_one_pass(grad: Any, x: Any, laid: Any, laid_shape: tuple[int, ...]
     _check_has(x.dtype)
     wide = x.dtype.itemsize == 8
     if not laid_shape and not isinstance(laid, float):
-        laid = laid.astype(_compute_type(wide), copy=False).reshape(1)
+        laid = cast(laid, _compute_type(wide)).reshape(1)
     if any(value.dtype != x.dtype for value in (grad, laid) if isinstance(value, cupy.ndarray)):
         return None
     if not x.flags.c_contiguous and x.flags.f_contiguous:
@@ -479,9 +490,7 @@ def sum_weight_grad(grad: Any, x: Any, axes: tuple[int, ...]) -> Any:
     if 0 in shape:
         return cupy.zeros(kept_shape, np.float64)
     given = [
-        cupy.ascontiguousarray(value.astype(dtype, copy=False).transpose(*axes, *kept))
-        if isinstance(value, cupy.ndarray)
-        else cupy.full([shape[axis] for axis in (*axes, *kept)], value, dtype)
+        _contiguous(value.transpose(*axes, *kept) if isinstance(value, cupy.ndarray) else value, dtype)
         for value in (grad, x)
     ]
     run = functools.partial(prelu_backward_kernel, dtype.itemsize == 8, parameter=None)
@@ -646,31 +655,39 @@ def norm(array: Any, p: float) -> Any:
         return cupy.zeros((), np.float64)
     _check_has(array.dtype)
     with on([("array", array)]):
-        if p == np.inf:
-            return cupy.abs(array).max().astype(np.float64)
         wide = array.dtype == np.float64
-        scale = cupy.ones((), np.float64)
-        if array.dtype != np.float16:
-            largest = cupy.abs(array).max().astype(np.float64)
+        scale = cupy.ones(1, np.float64)
+        if array.dtype != np.float16 or p == np.inf:
+            largest = _largest(array)
+            if p == np.inf:
+                return largest
             usable = cupy.logical_and(largest > 0, largest < np.inf)
             exponent = cupy.floor(cupy.log2(cupy.where(usable, largest, 1.0)))
             limit = 1000 if wide else 120
-            scale = cupy.exp2(cupy.clip(-exponent, -limit, limit))
+            scale = cupy.exp2(cupy.clip(-exponent, -limit, limit)).reshape(1)
         given = array if array.flags.f_contiguous else cupy.ascontiguousarray(array)
-        given = given.reshape(1) if not given.ndim else given
+        given = given if given.ndim else given.reshape(1)
         # A power has no rest to be kept, so that of a float32 is taken in float64.
         wide = wide or p not in (1, 2)
-        arguments = [given, scale.astype(_compute_type(wide)), given.size, p]
+        arguments = [given, cast(scale, _compute_type(wide)), given.size, p]
         run = functools.partial(norm_kernel, wide, p=float(p))
-        total = _sum_strips(run, arguments, (1, 1, given.size), given, _in_packs(given), wide=wide).reshape(())
-        return (total if p == 1 else cupy.sqrt(total) if p == 2 else total ** (1 / p)) / scale
+        total = _sum_strips(run, arguments, (1, 1, given.size), given, _in_packs(given), wide=wide)
+        return ((total if p == 1 else cupy.sqrt(total) if p == 2 else total ** (1 / p)) / scale).reshape(())
+
+
+def _largest(array: Any) -> Any:
+    """The largest magnitude as a 0-d float64 array, or NaN if there is one: bits of magnitudes sort as integers do."""
+    bits = np.dtype(f"u{array.dtype.itemsize}")
+    magnitudes = array.view(bits) & bits.type(np.iinfo(bits).max >> 1)
+    return cast(magnitudes.max().view(array.dtype), np.dtype(np.float64))
 
 
 def clip_by_norm(array: Any, total: Any, bound: float) -> None:
     """array times bound / total, a 0-d array on its device, unless that is within the bound."""
     with on([("array", array), ("norm", total)]):
-        factor = cupy.where(total <= bound, 1.0, bound / total)
-        clip_kernel(array.dtype == np.float64)(factor.astype(_compute_type(array.dtype == np.float64)), array)
+        wide = array.dtype == np.float64
+        factor = cupy.where(total <= bound, 1.0, bound / total).reshape(1)
+        clip_kernel(wide)(cast(factor, _compute_type(wide)), array)
 
 
 # ---- arguments and results
@@ -686,8 +703,24 @@ def _compute(dtype: Any) -> Any:
     return dtype if _core.supports(dtype) else np.dtype(np.float64)
 
 
+def cast(value: Any, dtype: Any) -> Any:
+    """value.astype(dtype, copy=False), where CuPy's own would flush subnormal numbers."""
+    if value.dtype == dtype or value.dtype.name not in _FLUSHED or dtype.name not in _FLUSHED:
+        return value.astype(dtype, copy=False)
+    result = cupy.empty_like(value, dtype=dtype)
+    cast_kernel(dtype.itemsize == 8)(value, result)
+    return result
+
+
+_FLUSHED = ("bfloat16", "float32", "float64")  # CuPy converts between two of these in float32
+
+
 def _contiguous(value: Any, dtype: Any) -> Any:
-    return cupy.ascontiguousarray(value.astype(dtype, copy=False))
+    """In C order and of one dimension at least: the address of a raw array's element does not compile without any."""
+    if not isinstance(value, cupy.ndarray):
+        return cupy.full(1, np.asarray(value).item(), dtype)
+    value = cast(value, dtype)
+    return cupy.ascontiguousarray(value) if value.ndim else value.reshape(1)
 
 
 def _in_packs(*arrays: Any) -> bool:
@@ -708,7 +741,7 @@ def _check_out(out: Any, like: Any, dtype: Any) -> None:
 def _target(out: Any, like: Any, operands: list[Any]) -> Any:
     """Where a kernel of arrays in C order writes: out itself where it can, else an array for _deliver."""
     fits = out is not None and out.ndim and out.flags.c_contiguous and out.dtype == like.dtype
-    if fits and all(_is_safe(value, out) for value in operands):
+    if fits and all(_is_same_or_apart(value, out) for value in operands):
         return out
     return cupy.empty(like.shape, like.dtype)
 
@@ -721,7 +754,7 @@ def _deliver(result: Any, out: Any, like: Any) -> Any:
         if like.flags.c_contiguous:
             return result
         out = cupy.empty_like(like, dtype=result.dtype)
-    cupy.copyto(out, result)
+    cupy.copyto(out, cast(result, out.dtype))
     return out
 
 
@@ -735,7 +768,7 @@ def _dtype(value: Any) -> Any:
 def _operand(value: Any, dtype: Any) -> Any:
     """On the device, in the dtype to compute in.  A number is rounded once, without a warning if it overflows."""
     if isinstance(value, cupy.ndarray):
-        return value.astype(dtype, copy=False)
+        return cast(value, dtype)
     with np.errstate(all="ignore"):
         return np.asarray(value).astype(dtype)[()]
 
@@ -757,14 +790,11 @@ def _axes_by_stride(array: Any) -> list[int]:
     return sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
 
 
-def _is_safe(value: Any, out: Any) -> bool:
-    """Whether the kernel may write out while it reads value: the same elements in the same places, or none shared."""
-    if not isinstance(value, cupy.ndarray) or not cupy.may_share_memory(value, out):
-        return True
-    return (value.data.ptr, value.shape, value.strides) == (out.data.ptr, out.shape, out.strides)
-
-
 def _is_same_or_apart(value: Any, out: Any) -> bool:
-    """The same of two arrays in one order without gaps."""
-    distance: int = abs(value.data.ptr - out.data.ptr)
-    return distance == 0 or distance >= out.nbytes
+    """
+    Whether a kernel may write out while it reads value: the same elements in the same places, or no byte shared.
+
+    Addresses decide, which are unique among devices.  CuPy's may_share_memory is False for two arrays that came by
+    DLPack or __cuda_array_interface__, whatever memory they share.
+    """
+    return not isinstance(value, cupy.ndarray) or _arguments.are_same_or_apart(value, out)

@@ -84,12 +84,12 @@ def _add_statistics(values: Any, axis: int, thresholds: Any, counts: Any, moment
     if isinstance(values, np.ndarray):
         _core.add_unit_statistics(values, axis, thresholds, counts, moments)
         return
+    from . import _gpu
+
     others = _others(values, axis)
-    if values.dtype.itemsize == 2:
-        values = values.astype(np.float32)
+    wide = _gpu.cast(values, np.dtype(np.float64))
     for row, threshold in enumerate(thresholds.tolist()):
-        counts[row] += (values > threshold).sum(axis=others)
-    wide = values.astype(np.float64)
+        counts[row] += (wide > threshold).sum(axis=others)
     moments[0] += wide.sum(axis=others)
     moments[1] += (wide * wide).sum(axis=others)
 

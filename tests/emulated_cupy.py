@@ -1,7 +1,8 @@
 """Stands in for CuPy where no GPU is: pyleaky._gpu runs unchanged, its kernels' very text compiled for the host.
 
 Arrays are as strict as CuPy's: nothing turns them into NumPy arrays by itself, kernels take one dtype per type letter,
-and an output has exactly the broadcast shape.  Functions that are not spelled out here are NumPy's, wrapped.
+and an output has exactly the broadcast shape.  Functions that are not spelled out here are NumPy's, wrapped; where
+CuPy computes or converts in float32, they flush subnormal numbers as CuPy's kernels do.
 """
 
 import ctypes
@@ -15,11 +16,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ml_dtypes import bfloat16
 
-FLAGS = {"--fmad=false": "-ffp-contract=off"}
+FLAGS = {"--fmad=false": ["-ffp-contract=off"], "--std=c++17": []}
 __version__ = "14.0.0"
 C_NAMES = {"float32": "float", "float64": "double", "bool": "bool"}  # integers are int8_t and so on
 HALVES = ("float16", "bfloat16")
+COMPUTING = ("all", "argmax", "max", "mean", "min", "sum")  # the methods, beside NumPy's ufuncs
 
 
 class Device:
@@ -85,7 +88,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     def _set(self, host):
         if host.dtype.kind not in "biufc" and host.dtype.name not in HALVES:
             raise ValueError(f"Unsupported dtype {host.dtype}")
-        self._host, self.device = host, Device()
+        self._host, self.device, self._allocation = host, Device(), object()
         return self
 
     @property
@@ -114,8 +117,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         if out is not None:
             options["out"] = _unwrap(out)
         with np.errstate(all="ignore"):
-            result = getattr(ufunc, method)(*_unwrap(inputs), **options)
-        return _wrap(result) if out is None else out[0]
+            result = getattr(ufunc, method)(*_flushed(_unwrap(inputs)), **options)
+        if out is not None:
+            out[0]._host[...] = _flushed(out[0]._host)
+        return _wrap(_flushed(result)) if out is None else out[0]
 
     def __array_function__(self, function, types, arguments, options):
         return getattr(sys.modules[__name__], function.__name__)(*arguments, **options)
@@ -151,11 +156,20 @@ def _made(host):
 
 
 def _view_of(array, host):
-    """The same for what may be a view of an array, which then stays on its device."""
+    """The same for what may be a view of an array, which then stays on its device and in its allocation."""
     result = _wrap(host)
     if isinstance(host, np.ndarray) and np.may_share_memory(host, array._host):
-        result.device = array.device
+        result.device, result._allocation = array.device, array._allocation
     return result
+
+
+def _flushed(value):
+    """Without the subnormal numbers of what CuPy computes with in float32: its options are -ftz=true."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_flushed, value))
+    if getattr(value, "dtype", None) not in (np.float32, bfloat16):
+        return value
+    return value * ~(np.abs(value) < np.finfo(np.float32).tiny)
 
 
 def _unwrap(value):
@@ -174,11 +188,13 @@ def _index(index):
 def _wrapped(function):
     @functools.wraps(function)
     def call(*arguments, **options):
+        given, computes = _unwrap(arguments), function.__name__ in COMPUTING or isinstance(function, np.ufunc)
         with np.errstate(all="ignore"):
-            result = function(*_unwrap(arguments), **{name: _unwrap(value) for name, value in options.items()})
-        # astype(copy=False) may give the array itself.
-        if arguments and result is getattr(arguments[0], "_host", ...):
-            return arguments[0]
+            result = function(
+                *(_flushed(given) if computes else given), **{name: _unwrap(value) for name, value in options.items()}
+            )
+        if computes:
+            result = _flushed(result)
         return _view_of(arguments[0], result) if arguments and isinstance(arguments[0], ndarray) else _wrap(result)
 
     return call
@@ -186,24 +202,19 @@ def _wrapped(function):
 
 for _name in ("dtype", "flags", "itemsize", "nbytes", "ndim", "shape", "size", "strides"):
     setattr(ndarray, _name, property(lambda self, name=_name: getattr(self._host, name)))
-for _name in (
-    "all",
-    "argmax",
-    "astype",
-    "copy",
-    "fill",
-    "item",
-    "max",
-    "mean",
-    "min",
-    "ravel",
-    "reshape",
-    "sum",
-    "transpose",
-    "view",
-):
+for _name in (*COMPUTING, "copy", "fill", "item", "ravel", "reshape", "transpose", "view"):
     setattr(ndarray, _name, _wrapped(getattr(np.ndarray, _name)))
 ndarray.T = property(ndarray.transpose)
+
+
+def _astype(self, dtype, copy=True):
+    if self.dtype == dtype:
+        return self.copy(order="K") if copy else self
+    with np.errstate(all="ignore"):
+        return _view_of(self, _flushed(_flushed(self._host).astype(dtype)))
+
+
+ndarray.astype = _astype
 
 
 def __getattr__(name):
@@ -219,6 +230,16 @@ def asnumpy(a):
     return a.get() if isinstance(a, ndarray) else np.asarray(a)
 
 
+def ascontiguousarray(a):
+    """Unlike NumPy's, which has no arrays of no dimensions."""
+    return a if a.flags.c_contiguous else a.copy()
+
+
+def may_share_memory(a, b):
+    """Within one allocation; arrays that came from elsewhere have one each."""
+    return a._allocation is b._allocation and np.may_share_memory(a._host, b._host)
+
+
 def copyto(dst, src, casting="same_kind", where=None):
     if isinstance(where, ndarray):
         if where.dtype != bool:
@@ -227,8 +248,12 @@ def copyto(dst, src, casting="same_kind", where=None):
             )
     elif where is not None:
         where = bool(_unwrap(where))
+    source, places = _unwrap(src), True if where is None else _unwrap(where)
+    converts = isinstance(src, ndarray) and src.dtype != dst.dtype
     with np.errstate(all="ignore"):
-        np.copyto(dst._host, _unwrap(src), casting, True if where is None else _unwrap(where))
+        np.copyto(dst._host, _flushed(source) if converts else source, casting, places)
+        if converts:
+            np.copyto(dst._host, _flushed(dst._host), where=places)
 
 
 # ---------------------------------------------------------------------------------------------- kernels
@@ -322,7 +347,7 @@ class _Kernel:
         self.inputs, self.outputs = ([tuple(p[-2:]) for p in params] for params in (self.inputs, self.outputs))
         self.operation, self.name, self.preamble = operation, name, preamble
         # Kernels read arrays in packs, which only CUDA's compiler allows by itself.
-        self.flags = ("-fno-strict-aliasing", *(FLAGS[option] for option in options))
+        self.flags = ("-fno-strict-aliasing", *(flag for option in options for flag in FLAGS[option]))
 
     def _resolve(self, args):
         """The broadcast shape and the dtype of every parameter type: arrays decide, numbers adapt."""
@@ -369,6 +394,7 @@ class _Kernel:
         ]
         for host, raw in zip(hosts, self.raw, strict=True):
             assert not raw or host.flags.forc, "the emulation has pointers for raw arrays"
+            assert not raw or host.ndim, "the address of a raw array's element does not compile without dimensions"
         steps = [
             step
             for host, raw in zip(hosts, self.raw, strict=True)
