@@ -539,7 +539,7 @@ def test_objects_that_are_no_arrays():
         lambda x: pyleaky.bias_act_backward(x, x, activation="leaky_relu"),
     ):
         for bad in (object(), {}, "text", None, lambda: 0):
-            with pytest.raises(TypeError, match=r"(x|grad) (has dtype .*, expected float16|must be an array, a number)|exactly one of x"):
+            with pytest.raises(TypeError, match=r"(x|grad) (has dtype .*, expected|must be an array)|exactly one of x"):
                 call(bad)
 
 
