@@ -175,7 +175,8 @@ def refuse_non_array(argument: str, value: Any) -> None:
     if not is_class and (isinstance(value, Sequence) or any(hasattr(value, name) for name in _CONVERTIBLE)):
         return
     try:
-        return memoryview(value).release()
+        buffer: Any = value
+        return memoryview(buffer).release()
     except TypeError:
         pass
     given = "None" if value is None else type(value).__name__
@@ -312,6 +313,7 @@ def refuse_columns(argument: str, value: Any) -> None:
 
 def result_dtype(dtype: Any) -> np.dtype[Any]:
     """A dtype to compute in, of the argument `dtype`."""
+    found: np.dtype[Any] | None
     try:
         found = np.dtype(dtype)
     except TypeError:

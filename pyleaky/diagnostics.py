@@ -21,7 +21,7 @@ import sys
 import threading
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GradientMonitor", "UnitMonitor"]
 
-P = ParamSpec("P")
-R = TypeVar("R")
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 # ---------------------------------------------------------------------------------------------------- threads
@@ -56,18 +55,15 @@ class _Monitor:
         self._lock = threading.RLock()
 
 
-_M = TypeVar("_M", bound=_Monitor)
-
-
-def _locked(method: Callable[Concatenate[_M, P], R]) -> Callable[Concatenate[_M, P], R]:
+def _locked(method: _F) -> _F:
     """A method that has the monitor to itself, in the default floating-point environment."""
 
     @functools.wraps(method)
-    def call(self: _M, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: _Monitor, *args: Any, **kwargs: Any) -> Any:
         with self._lock, _core.default_environment():
             return method(self, *args, **kwargs)
 
-    return call
+    return cast("_F", call)
 
 
 # ---------------------------------------------------------------------------------------------------- counting
