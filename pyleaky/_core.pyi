@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Self, SupportsIndex, overload
 
 import numpy as np
+from typing_extensions import disjoint_base
 
 class Row(NamedTuple):
     name: str
@@ -13,6 +14,7 @@ CONSTANTS: dict[str, float]
 ROWS: dict[str, Row]
 DTYPES: tuple[str, ...]
 
+@disjoint_base
 class default_environment:
     def __enter__(self) -> Self: ...
     def __exit__(self, *exception: object) -> None: ...
