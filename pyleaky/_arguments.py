@@ -198,7 +198,7 @@ def operand(argument: str, value: Any) -> Any:
     if type(value) is not np.ndarray:
         refuse_tensor(argument, value)
         refuse_non_array(argument, value)
-        if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        if isinstance(value, (Sequence, complex)):  # strings too, whose dtype is refused
             value = as_ndarray(argument, value)
     check_dtype(argument, value)
     return value

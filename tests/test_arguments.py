@@ -352,7 +352,7 @@ def test_what_is_no_array(case):
     if case not in TAKES_NONE:
         with pytest.raises(TypeError, match=f"^{argument} must be an array, a number .*, got None$"):
             ARRAYS[case](None)
-    for value in ([["a"] * 3] * 2, np.full((2, 3), 1j), np.full((2, 3), None)):
+    for value in ([["a"] * 3] * 2, np.full((2, 3), 1j), np.full((2, 3), None), "abc", b"abc", 1j, [1j], [None]):
         with pytest.raises(
             TypeError, match=f"^{argument} has dtype .*, expected float16, bfloat16, float32, float64, "
         ):
