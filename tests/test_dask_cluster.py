@@ -103,7 +103,9 @@ def test_forward_and_backward_over_more_than_a_worker_has(client):
     y = pyleaky.leaky_relu(x, 0.25)
     slope_grad = pyleaky.leaky_relu_backward(y, x, 0.25)
     prelu_dx, dweight = pyleaky.prelu_backward(y, x, weight, axis=1)
-    act_dx, dbias = pyleaky.bias_act_backward(y, x, bias, axis=1, gain=0.5, clamp=2.0, activation="leaky_relu")
+    act_dx, dbias = pyleaky.bias_act_backward(
+        y, x, bias, axis=1, gain=0.5, clamp=2.0, activation="leaky_relu", negative_slope=0.2
+    )
     dropped = pyleaky.dropout(x, 0.25, seed=3)
     lazy = {
         "y": y.sum(dtype=np.float64),
