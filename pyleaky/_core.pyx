@@ -889,11 +889,11 @@ class num_threads:
 
     Notes
     -----
-    The limit is a context variable (``contextvars``).  Each thread and each asyncio task has its own limits, also across
-    ``await``; a task starts with those of the code that created it, and so does ``asyncio.to_thread``.  One object may be
-    used by many threads and tasks at once, and again inside of itself.  A generator that yields inside of the ``with``
-    statement shares its limit with the code that runs meanwhile.  The functions of ``pyleaky.kernels`` obey the
-    innermost limit that was entered in the calling thread, whatever the task.
+    The limit is a context variable (``contextvars``).  Each thread and each asyncio task has its own limits, also
+    across ``await``; a task starts with those of the code that created it, and so does ``asyncio.to_thread``.  One
+    object may be used by many threads and tasks at once, and again inside of itself.  A generator that yields inside of
+    the ``with`` statement shares its limit with the code that runs meanwhile.  The functions of ``pyleaky.kernels``
+    obey the innermost limit that was entered in the calling thread, whatever the task.
 
     Examples
     --------
