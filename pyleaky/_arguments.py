@@ -193,6 +193,23 @@ def as_ndarray(argument: str, value: Any) -> np.ndarray[Any, Any]:
     raise ValueError(f"{argument} is a nested list whose parts have different lengths, expected equal ones")
 
 
+def explain_shapes(message: str, values: Sequence[Any], out: Any, where: Any) -> str:
+    """NumPy's message about operands that do not broadcast, with the argument that has another shape."""
+    message = message.rstrip()
+    try:
+        shape = np.broadcast_shapes(*map(shape_of, values))
+    except ValueError:
+        return message
+    if where is not True:
+        try:
+            shape = np.broadcast_shapes(shape, shape_of(where))
+        except ValueError:
+            return f"{message}: where has shape {shape_of(where)}, the result has shape {shape}"
+    if out is None or shape_of(out) == shape:
+        return message
+    return f"{message}: out has shape {shape_of(out)}, the result has shape {shape}"
+
+
 def operand(argument: str, value: Any) -> Any:
     """An array of any kind as it is, and an ndarray of nested lists; its dtype, where it shows one, is supported."""
     if type(value) is not np.ndarray:

@@ -43,6 +43,7 @@ from pyleaky._arguments import (
     conversion_hint,
     describe_argument,
     describe_type,
+    explain_shapes,
     explanation,
     flag,
     framework_of,
@@ -520,11 +521,16 @@ def _call(name, operands, out=None, where=True, dtype=None):
                     check_dtype(argument, np.asarray(value))
             raise
         except ValueError as error:
-            if out is None or "broadcast" not in str(error):
+            if (out is None and where is True) or "broadcast" not in str(error):
                 raise
-            given = f"out has shape {shape_of(out)}, the result has shape"
-            shape = np.broadcast_shapes(*map(shape_of, values))
-            raise ValueError(f"{str(error).rstrip()}: {given} {shape}") from None
+            raise ValueError(explain_shapes(str(error), values, out, where)) from None
+
+
+def _operands(operands):
+    """Arrays, as `operand` has them; lists beside arrays that do not mix with NumPy's are refused as lists."""
+    if any(isinstance(value, (list, tuple)) for _, value in operands):
+        _back_end(operands)
+    return [operand(argument, value) for argument, value in operands]
 
 
 def _backward(name, grad, x, output, parameter=None, out=None):
@@ -538,7 +544,7 @@ def _backward(name, grad, x, output, parameter=None, out=None):
             raise TypeError(f"{name} takes exactly one of x, output and mask, got {'none' if x is None else 'several'}")
         raise TypeError(f"{name} takes exactly one of x and output, got {'neither' if x is None else 'both'}")
     argument, given = ("x", x) if output is None else ("output", output)
-    grad, given = operand("grad", grad), operand(argument, given)
+    grad, given = _operands([("grad", grad), (argument, given)])
     if parameter is not None:
         label, number = parameter[0], number_or_array(*parameter)
         if output is not None and not isinstance(number, float):
@@ -732,7 +738,7 @@ def _check_mask_length(mask, back_end, n, whose):
 
 def _double_backward(name, gg, grad, x, *parameters):
     """Both gradients of NAME_backward: its own row with gg for grad, and the row NAME_double_backward."""
-    gg, grad, x = operand("gg", gg), operand("grad", grad), operand("x", x)
+    gg, grad, x = _operands([("gg", gg), ("grad", grad), ("x", x)])
     shape = shape_of(x)
     _check_equal_shapes("gg", gg, "x", x)
     _check_equal_shapes("grad", grad, "x", x)

@@ -278,12 +278,15 @@ def _call(row: Any, values: list[Any], out: Any, where: Any, dtype: Any) -> Any:
     shapes = [value.shape for value in values]
     shapes += [] if out is None else [out.shape]
     shapes += [] if where is True else [np.shape(where)]
-    shape = _broadcast(shapes)
-    if out is not None and out.shape != shape:
-        raise ValueError(
-            f"non-broadcastable output operand with shape {_text(out.shape)} "
-            f"doesn't match the broadcast shape {_text(shape)}"
-        )
+    try:
+        shape = _broadcast(shapes)
+        if out is not None and out.shape != shape:
+            raise ValueError(
+                f"non-broadcastable output operand with shape {_text(out.shape)} "
+                f"doesn't match the broadcast shape {_text(shape)}"
+            )
+    except ValueError as error:
+        raise ValueError(_arguments.explain_shapes(str(error), values, out, where)) from None
 
     writes = out is not None and where is True and out.dtype == compute
     if writes and all(_is_same_or_apart(value, out) for value in values):

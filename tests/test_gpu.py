@@ -22,7 +22,7 @@ from arrays import DTYPES, HALVES, any_bits, assert_same_bits, bfloat16, compute
 from conftest import to_numpy
 
 import pyleaky
-from pyleaky import _core, training
+from pyleaky import _arguments, _core, training
 
 ROWS = list(_core.ROWS.values())
 FUNCTIONS = {
@@ -925,7 +925,7 @@ def test_every_function_is_called():
         if not name.startswith("_") and callable(getattr(pyleaky, name)) and hasattr(getattr(pyleaky, name), "__code__")
     }
     functions -= {"get_num_threads", "set_num_threads", "num_threads", "show_config"}
-    functions -= {"cache_info", "clear_cache", "set_cache_limit"}
+    functions -= {"cache_info", "clear_cache", "set_cache_limit", "plot_activations"}
     assert functions
     assert functions <= {name.split(",")[0] for name in EVERY_CALL}
 
@@ -1115,7 +1115,7 @@ def test_same_or_apart(emulated):
         a, b = (laid(rng, buffer, (int(rng.integers(1, 4)), 8), rng.choice(["f4", "f8", "u1"])) for _ in range(2))
         b = a if rng.random() < 0.1 else b
         low, high = np.lib.array_utils.byte_bounds(a)
-        assert _gpu.extent(apart(a)) == (low, high)
+        assert _arguments.extent(apart(a)) == (low, high)
         same = (a.ctypes.data, a.shape, a.strides, a.dtype) == (b.ctypes.data, b.shape, b.strides, b.dtype)
         found.append(_gpu._is_same_or_apart(apart(a), apart(b)))
         assert found[-1] == (same or not np.may_share_memory(a, b))
