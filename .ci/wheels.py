@@ -25,7 +25,6 @@ from elftools.elf.elffile import ELFFile
 
 ROOT = Path(__file__).resolve().parents[1]
 WHEELHOUSE = ROOT / "wheelhouse"
-MOST_PACKED, MOST_UNPACKED = 1_500_000, 3_000_000  # bytes
 LIBRARIES = re.compile(r"(libc|libm|ld-linux-.*)\.so\.\d+")
 SOURCES = (".c", ".h", ".inc", ".pyx", ".in")
 WHO = """
@@ -119,15 +118,11 @@ def build_for_aarch64(sdist, folder):
 
 
 def problems(wheel):
-    """What is wrong with it: size, libraries that it needs, files that do not belong there, hardening."""
+    """What is wrong with it: libraries that it needs, files that do not belong there, hardening.  Its size is reported."""
     with zipfile.ZipFile(wheel) as archive:
         files = archive.infolist()
         packed, unpacked = wheel.stat().st_size, sum(file.file_size for file in files)
         print(f"{wheel.name}: {packed / 1e6:.2f} MB, {unpacked / 1e6:.2f} MB installed")
-        if packed > MOST_PACKED:
-            yield f"{packed} bytes, of at most {MOST_PACKED}"
-        if unpacked > MOST_UNPACKED:
-            yield f"{unpacked} bytes installed, of at most {MOST_UNPACKED}"
         for file in files:
             if file.filename.endswith(SOURCES):
                 yield f"holds a source, {file.filename}"
