@@ -118,7 +118,7 @@ def build_for_aarch64(sdist, folder):
 
 
 def problems(wheel):
-    """What is wrong with it: libraries that it needs, files that do not belong there, hardening.  Its size is reported."""
+    """What is wrong with it: libraries, files that do not belong there, hardening; its size is reported only."""
     with zipfile.ZipFile(wheel) as archive:
         files = archive.infolist()
         packed, unpacked = wheel.stat().st_size, sum(file.file_size for file in files)
