@@ -519,6 +519,7 @@ static void environments(void)
     fesetround(FE_UPWARD);
     feclearexcept(FE_ALL_EXCEPT);
     feraiseexcept(FE_INVALID);
+    const int raised = fetestexcept(FE_ALL_EXCEPT); /* none under valgrind, which has no flags */
     leaky_enter(&caller);
     expect(fegetround() == FE_TONEAREST, "not the default rounding mode");
     result = result / 3;
@@ -532,7 +533,7 @@ static void environments(void)
     leaky_leave(&inner);
     expect(fegetround() == FE_TONEAREST && !fetestexcept(FE_DIVBYZERO), "what the inner pair leaves behind");
     leaky_leave(&caller);
-    expect(fegetround() == FE_UPWARD && fetestexcept(FE_ALL_EXCEPT) == FE_INVALID, "the caller's environment is another");
+    expect(fegetround() == FE_UPWARD && fetestexcept(FE_ALL_EXCEPT) == raised, "the caller's environment is another");
     fesetenv(FE_DFL_ENV);
     expect(leaky_scale(3, -1) == 1.5 && leaky_scale(1, 5000) > 0x1p1023, "scaling");
 }
