@@ -283,8 +283,8 @@ def test_bias_act(library, dtype, activation):
 @pytest.mark.parametrize("name", ["celu", "selu"])
 def test_other_ways_to_differentiate(name):
     """A number for alpha, forward mode, third derivatives, vmap, checkpoint."""
-    import jax
-    import torch
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
     _, backward, double_backward, _ = FUNCTIONS[name]
     alpha = 1.0 if name == "selu" else 0.7
