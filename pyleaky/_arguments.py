@@ -287,6 +287,8 @@ def number_or_array(argument: str, value: Any) -> Any:
     """A float of a number (which never changes the result's dtype), an array of anything that is one."""
     if type(value) is float:
         return value
+    if type(value) in (int, bool):
+        return number(argument, value)
     refuse_tensor(argument, value)
     if isinstance(value, (list, tuple)) or framework_of(value) == "tensorflow":
         value = as_ndarray(argument, value)
